@@ -1,0 +1,324 @@
+"""Meters: their kinds and fields, one reading of a meter, and that reading as it stands at a later instant.
+
+A *reading* holds what the vendor said. A *view* is the reading at an instant: derived fields computed, day
+counts aged, and what has gone stale made unknown. Every field of a kind is computed here and nowhere else.
+"""
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from budgetd_rules.values import (
+    UNKNOWN,
+    Number,
+    Value,
+    ValueType,
+    as_number,
+    at_least_zero,
+    compare,
+    divide,
+    negate,
+    percent,
+    subtract,
+)
+
+DAY: Final = timedelta(days=1)
+HOUR: Final = timedelta(hours=1)
+
+
+class Kind(StrEnum):
+    BALANCE = "balance"
+    QUOTA = "quota"
+    SPEND = "spend"
+    SUBSCRIPTION = "subscription"
+    CHARGE = "charge"
+    CAP = "cap"
+    CONNECTION = "connection"
+
+
+# A name means one type in every kind, so that an expression can be checked before its meter is known.
+FIELD_TYPES: Final[Mapping[str, ValueType]] = MappingProxyType(
+    {
+        "active": ValueType.BOOL,
+        "amount": ValueType.NUMBER,
+        "auto_renew": ValueType.BOOL,
+        "auto_topup": ValueType.BOOL,
+        "burn_per_day": ValueType.NUMBER,
+        "cause": ValueType.TEXT,
+        "currency": ValueType.TEXT,
+        "days_since_payment": ValueType.NUMBER,
+        "days_until_due": ValueType.NUMBER,
+        "days_until_expiry": ValueType.NUMBER,
+        "due_at": ValueType.TIME,
+        "expires_at": ValueType.TIME,
+        "failures": ValueType.NUMBER,
+        "granted": ValueType.NUMBER,
+        "hours_since_success": ValueType.NUMBER,
+        "hours_until_reset": ValueType.NUMBER,
+        "last_payment_at": ValueType.TIME,
+        "last_success_at": ValueType.TIME,
+        "limit": ValueType.NUMBER,
+        "overage": ValueType.NUMBER,
+        "overage_allowed": ValueType.BOOL,
+        "overage_price": ValueType.NUMBER,
+        "paid": ValueType.BOOL,
+        "pending_change": ValueType.BOOL,
+        "period_end": ValueType.TIME,
+        "period_start": ValueType.TIME,
+        "plan": ValueType.TEXT,
+        "reachable": ValueType.BOOL,
+        "remaining": ValueType.NUMBER,
+        "remaining_percent": ValueType.NUMBER,
+        "resets_at": ValueType.TIME,
+        "runway_days": ValueType.NUMBER,
+        "status": ValueType.TEXT,
+        "trial": ValueType.BOOL,
+        "used": ValueType.NUMBER,
+        "used_percent": ValueType.NUMBER,
+        "value": ValueType.NUMBER,
+    }
+)
+
+
+class KindFields(NamedTuple):
+    """The fields of a kind: measured by the vendor, derived here, and the one to show when there is room for one."""
+
+    measured: tuple[str, ...]
+    derived: tuple[str, ...]
+    headline: str
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        return self.measured + self.derived
+
+
+KINDS: Final[Mapping[Kind, KindFields]] = MappingProxyType(
+    {
+        Kind.BALANCE: KindFields(
+            (
+                "remaining",
+                "granted",
+                "used",
+                "expires_at",
+                "resets_at",
+                "overage_allowed",
+                "overage_price",
+                "auto_topup",
+                "currency",
+            ),
+            ("remaining_percent", "used_percent", "overage", "days_until_expiry", "burn_per_day", "runway_days"),
+            "remaining",
+        ),
+        Kind.QUOTA: KindFields(
+            ("used", "limit", "remaining", "resets_at"),
+            ("used_percent", "overage", "hours_until_reset"),
+            "used_percent",
+        ),
+        Kind.SPEND: KindFields(
+            ("amount", "currency", "period_start", "period_end", "limit"), ("used_percent",), "amount"
+        ),
+        Kind.SUBSCRIPTION: KindFields(
+            ("status", "active", "trial", "plan", "expires_at", "auto_renew", "pending_change", "last_payment_at"),
+            ("days_until_expiry", "days_since_payment"),
+            "days_until_expiry",
+        ),
+        Kind.CHARGE: KindFields(("amount", "currency", "due_at", "paid"), ("days_until_due",), "days_until_due"),
+        Kind.CAP: KindFields(("value", "currency"), (), "value"),
+        Kind.CONNECTION: KindFields(
+            ("reachable", "failures", "cause", "last_success_at"), ("hours_since_success",), "cause"
+        ),
+    }
+)
+
+# What stays as last read when a reading is stale: a date does not move because the vendor is silent, and
+# neither does what decides whether the date matters (an automatic renewal, a charge that was paid).
+_OUTLASTS_STALENESS: Final = frozenset(
+    {name for name, type_ in FIELD_TYPES.items() if type_ is ValueType.TIME} | {"auto_renew", "paid", "currency"}
+)
+
+
+def family(meter: str) -> str:
+    """The meter of the provider file that this one comes from: `schedule` for `schedule/2026-07`."""
+    return meter.partition("/")[0]
+
+
+def require_utc(moment: datetime) -> None:
+    if moment.tzinfo is not UTC:
+        raise ValueError(f"a record takes aware UTC times, not {moment!r}")
+
+
+class MeterKey(NamedTuple):
+    account: str
+    meter: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One credential at one provider, as far as the rules and the messages need to know it."""
+
+    name: str
+    provider: str
+    title: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    owner: str | None = None
+    refill: str | None = None
+    at_zero: str | None = None
+    stale_after: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One meter as one poll saw it; a field that is not there is unknown.
+
+    `rolling` marks a meter whose `resets_at` moves with every request (a rate limit): it has no windows.
+    """
+
+    key: MeterKey
+    kind: Kind
+    unit: str
+    as_of: datetime
+    fields: Mapping[str, Value]
+    rolling: bool = False
+
+    def __post_init__(self) -> None:
+        require_utc(self.as_of)
+
+    def number(self, name: str) -> Number:
+        return as_number(self.fields.get(name, UNKNOWN))
+
+    def time(self, name: str) -> datetime | None:
+        value = self.fields.get(name)
+        return value if isinstance(value, datetime) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A reading at an instant: all fields of its kind, derived ones included, the unsaid and the stale unknown."""
+
+    reading: Reading
+    fields: Mapping[str, Value]
+    stale: bool
+
+    @property
+    def key(self) -> MeterKey:
+        return self.reading.key
+
+    @property
+    def headline(self) -> Value:
+        return self.fields[KINDS[self.reading.kind].headline]
+
+
+def days_until(moment: datetime, now: datetime) -> Decimal:
+    """Whole days, rounded up: one second before the end it is still 1, at the end 0, a day later -1."""
+    return Decimal(-((now - moment) // DAY))
+
+
+def whole_days_since(moment: datetime, now: datetime) -> Decimal:
+    return Decimal((now - moment) // DAY)
+
+
+def hours_between(start: datetime, end: datetime) -> Decimal:
+    """Hours to the hundredth, rounded down."""
+    return Decimal((end - start) // (HOUR / 100)) / 100
+
+
+def is_stale(reading: Reading, now: datetime, stale_after: timedelta) -> bool:
+    return now - reading.as_of > stale_after
+
+
+def view(reading: Reading, now: datetime, stale_after: timedelta, burn_per_day: Number = UNKNOWN) -> View:
+    """The reading at `now`. A derived field that the vendor itself gave is the vendor's, only its days are aged."""
+    stale = is_stale(reading, now, stale_after)
+    fields: dict[str, Value] = dict.fromkeys(KINDS[reading.kind].all, UNKNOWN)
+    said = reading.fields.items()
+    fields |= {name: value for name, value in said if not stale or name in _OUTLASTS_STALENESS}
+    current = Reading(key=reading.key, kind=reading.kind, unit=reading.unit, as_of=reading.as_of, fields=fields)
+    derived = _DERIVE[reading.kind](current, reading, now)
+    for name, value in derived.items():
+        if fields[name] is UNKNOWN:
+            fields[name] = value
+    if "days_until_expiry" in fields:
+        fields["days_until_expiry"] = _days_until_expiry(reading, now)
+    if reading.kind is Kind.BALANCE and not stale:
+        fields["burn_per_day"] = burn_per_day
+        fields["runway_days"] = _runway_days(as_number(fields["remaining"]), burn_per_day)
+    return View(reading=reading, fields=fields, stale=stale)
+
+
+def _days_until_expiry(reading: Reading, now: datetime) -> Value:
+    counted = reading.number("days_until_expiry")
+    if isinstance(counted, Decimal):
+        return counted - max(whole_days_since(reading.as_of, now), Decimal(0))
+    expires_at = reading.time("expires_at")
+    return days_until(expires_at, now) if expires_at else UNKNOWN
+
+
+def _runway_days(remaining: Number, burn_per_day: Number) -> Number:
+    if compare(operator.gt, burn_per_day, Decimal(0)) is not True:
+        return UNKNOWN
+    return at_least_zero(divide(remaining, burn_per_day))
+
+
+def _balance(reading: Reading, _as_read: Reading, _now: datetime) -> dict[str, Value]:
+    remaining, granted, used = reading.number("remaining"), reading.number("granted"), reading.number("used")
+    remaining_percent = percent(remaining, granted)
+    used_percent = subtract(Decimal(100), remaining_percent)
+    over = negate(remaining) if remaining is not UNKNOWN else subtract(used, granted)
+    return {
+        "remaining_percent": remaining_percent,
+        "used_percent": used_percent if used_percent is not UNKNOWN else percent(used, granted),
+        "overage": Decimal(0) if isinstance(remaining, Decimal) and remaining >= 0 else at_least_zero(over),
+    }
+
+
+def _quota(reading: Reading, as_read: Reading, now: datetime) -> dict[str, Value]:
+    limit, used, remaining = reading.number("limit"), reading.number("used"), reading.number("remaining")
+    if used is UNKNOWN:
+        used = subtract(limit, remaining) if isinstance(limit, Decimal) else UNKNOWN
+    resets_at = as_read.time("resets_at")
+    return {
+        "used": used,
+        "remaining": subtract(limit, used),
+        "used_percent": percent(used, limit),
+        "overage": Decimal(0) if compare(operator.le, used, limit) is True else at_least_zero(subtract(used, limit)),
+        "hours_until_reset": hours_between(now, resets_at) if resets_at else UNKNOWN,
+    }
+
+
+def _spend(reading: Reading, _as_read: Reading, _now: datetime) -> dict[str, Value]:
+    return {"used_percent": percent(reading.number("amount"), reading.number("limit"))}
+
+
+def _subscription(_reading: Reading, as_read: Reading, now: datetime) -> dict[str, Value]:
+    paid_at = as_read.time("last_payment_at")
+    return {"days_since_payment": whole_days_since(paid_at, now) if paid_at else UNKNOWN}
+
+
+def _charge(_reading: Reading, as_read: Reading, now: datetime) -> dict[str, Value]:
+    due_at = as_read.time("due_at")
+    return {"days_until_due": days_until(due_at, now) if due_at else UNKNOWN}
+
+
+def _cap(_reading: Reading, _as_read: Reading, _now: datetime) -> dict[str, Value]:
+    return {}
+
+
+def _connection(_reading: Reading, as_read: Reading, now: datetime) -> dict[str, Value]:
+    last_success_at = as_read.time("last_success_at")
+    return {"hours_since_success": hours_between(last_success_at, now) if last_success_at else UNKNOWN}
+
+
+_DERIVE: Final[Mapping[Kind, Callable[[Reading, Reading, datetime], dict[str, Value]]]] = {
+    Kind.BALANCE: _balance,
+    Kind.QUOTA: _quota,
+    Kind.SPEND: _spend,
+    Kind.SUBSCRIPTION: _subscription,
+    Kind.CHARGE: _charge,
+    Kind.CAP: _cap,
+    Kind.CONNECTION: _connection,
+}
