@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from budgetd_rules.values import (
     UNKNOWN,
+    UNLIMITED,
     Number,
     Value,
     ValueType,
@@ -22,7 +23,7 @@ from budgetd_rules.values import (
     at_least_zero,
     compare,
     divide,
-    negate,
+    excess,
     percent,
     subtract,
 )
@@ -95,6 +96,24 @@ class KindFields(NamedTuple):
     @property
     def all(self) -> tuple[str, ...]:
         return self.measured + self.derived
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """What a provider file may say: also a share or a count that the vendor computes itself, where it ages well."""
+        return tuple(name for name in self.all if name not in _OURS_ALONE)
+
+
+# Derived from the clock or from our own history: a vendor's number would be wrong a day later.
+_OURS_ALONE: Final = frozenset(
+    {
+        "burn_per_day",
+        "days_since_payment",
+        "days_until_due",
+        "hours_since_success",
+        "hours_until_reset",
+        "runway_days",
+    }
+)
 
 
 KINDS: Final[Mapping[Kind, KindFields]] = MappingProxyType(
@@ -187,6 +206,9 @@ class Reading:
 
     def __post_init__(self) -> None:
         require_utc(self.as_of)
+        for value in self.fields.values():
+            if isinstance(value, datetime):
+                require_utc(value)
 
     def number(self, name: str) -> Number:
         return as_number(self.fields.get(name, UNKNOWN))
@@ -235,8 +257,9 @@ def view(reading: Reading, now: datetime, stale_after: timedelta, burn_per_day: 
     """The reading at `now`. A derived field that the vendor itself gave is the vendor's, only its days are aged."""
     stale = is_stale(reading, now, stale_after)
     fields: dict[str, Value] = dict.fromkeys(KINDS[reading.kind].all, UNKNOWN)
-    said = reading.fields.items()
-    fields |= {name: value for name, value in said if not stale or name in _OUTLASTS_STALENESS}
+    for name in fields.keys() & reading.fields.keys():
+        if not stale or name in _OUTLASTS_STALENESS:
+            fields[name] = reading.fields[name]
     current = Reading(key=reading.key, kind=reading.kind, unit=reading.unit, as_of=reading.as_of, fields=fields)
     derived = _DERIVE[reading.kind](current, reading, now)
     for name, value in derived.items():
@@ -252,8 +275,8 @@ def view(reading: Reading, now: datetime, stale_after: timedelta, burn_per_day: 
 
 def _days_until_expiry(reading: Reading, now: datetime) -> Value:
     counted = reading.number("days_until_expiry")
-    if isinstance(counted, Decimal):
-        return counted - max(whole_days_since(reading.as_of, now), Decimal(0))
+    if counted is not UNKNOWN:
+        return subtract(counted, max(whole_days_since(reading.as_of, now), Decimal(0)))
     expires_at = reading.time("expires_at")
     return days_until(expires_at, now) if expires_at else UNKNOWN
 
@@ -266,13 +289,13 @@ def _runway_days(remaining: Number, burn_per_day: Number) -> Number:
 
 def _balance(reading: Reading, _as_read: Reading, _now: datetime) -> dict[str, Value]:
     remaining, granted, used = reading.number("remaining"), reading.number("granted"), reading.number("used")
-    remaining_percent = percent(remaining, granted)
+    # A share of a grant without limit means nothing: nought percent left would be a false alarm.
+    remaining_percent = UNKNOWN if granted is UNLIMITED else percent(remaining, granted)
     used_percent = subtract(Decimal(100), remaining_percent)
-    over = negate(remaining) if remaining is not UNKNOWN else subtract(used, granted)
     return {
         "remaining_percent": remaining_percent,
         "used_percent": used_percent if used_percent is not UNKNOWN else percent(used, granted),
-        "overage": Decimal(0) if isinstance(remaining, Decimal) and remaining >= 0 else at_least_zero(over),
+        "overage": excess(Decimal(0), remaining) if remaining is not UNKNOWN else excess(used, granted),
     }
 
 
@@ -280,12 +303,14 @@ def _quota(reading: Reading, as_read: Reading, now: datetime) -> dict[str, Value
     limit, used, remaining = reading.number("limit"), reading.number("used"), reading.number("remaining")
     if used is UNKNOWN:
         used = subtract(limit, remaining) if isinstance(limit, Decimal) else UNKNOWN
+    if remaining is UNKNOWN:
+        remaining = UNLIMITED if limit is UNLIMITED else subtract(limit, used)
     resets_at = as_read.time("resets_at")
     return {
         "used": used,
-        "remaining": subtract(limit, used),
+        "remaining": remaining,
         "used_percent": percent(used, limit),
-        "overage": Decimal(0) if compare(operator.le, used, limit) is True else at_least_zero(subtract(used, limit)),
+        "overage": excess(used, limit) if used is not UNKNOWN else excess(Decimal(0), remaining),
         "hours_until_reset": hours_between(now, resets_at) if resets_at else UNKNOWN,
     }
 

@@ -127,3 +127,10 @@ def percent(part: Number, whole: Number) -> Number:
 
 def at_least_zero(number: Number) -> Number:
     return _ZERO if compare(operator.lt, number, _ZERO) is True else number
+
+
+def excess(amount: Number, bound: Number) -> Number:
+    """By how much the amount is over the bound, and 0 where it is not; under no bound, nothing is."""
+    if bound is UNLIMITED:
+        return _ZERO
+    return at_least_zero(subtract(amount, bound))

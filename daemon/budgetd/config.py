@@ -1,0 +1,259 @@
+"""The TOML file: what it may say. Strict, so that a typo is an error and never a silent default.
+
+This is the shape of the file alone. Whether its parts fit each other, the providers and Apprise, is checked in
+`wiring`, so that all that is wrong is said at once.
+"""
+
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import platformdirs
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationError,
+)
+
+from budgetd.credentials import Secret, SecretSource
+from budgetd.durations import Duration, DurationOrZero
+from budgetd.errors import ConfigError
+from budgetd.validation import TAG, problem_lines
+from budgetd_rules.meters import Kind
+from budgetd_rules.rule import EASE_FOR
+from budgetd_rules.watches import ChangeKind
+
+SHORTEST_INTERVAL: Final = timedelta(seconds=1)
+SYSTEM_CONFIG: Final = Path("/etc/budgetd/config.toml")
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
+LevelName = Literal["warning", "critical"]
+Labels = Mapping[Name, str]
+
+
+class Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, strict=True)
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"no time zone is named {name!r}; take one such as Europe/Berlin or UTC") from error
+    return name
+
+
+def _web_address(text: str) -> str:
+    if not text.startswith(("https://", "http://")) or any(character.isspace() for character in text):
+        raise ValueError('expected an address such as "https://api.example"')
+    return text.rstrip("/")
+
+
+def _interval(length: timedelta) -> timedelta:
+    if length < SHORTEST_INTERVAL:
+        raise ValueError("is shorter than a second")
+    return length
+
+
+def _one_or_more(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else (value,)
+
+
+def _text_or_table(value: object) -> str:
+    return f"{TAG}table" if isinstance(value, dict | BaseModel) else f"{TAG}text"
+
+
+SecretSetting = Annotated[
+    Annotated[Secret, Tag(f"{TAG}text")] | Annotated[SecretSource, Tag(f"{TAG}table")], Discriminator(_text_or_table)
+]
+Interval = Annotated[Duration, AfterValidator(_interval)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+Levels = Annotated[tuple[LevelName, ...], BeforeValidator(_one_or_more)]
+Kinds = Annotated[tuple[Annotated[Kind, Field(strict=False)], ...], BeforeValidator(_one_or_more)]
+Changes = Annotated[tuple[Annotated[ChangeKind, Field(strict=False)], ...], BeforeValidator(_one_or_more)]
+
+
+class DaemonTable(Table):
+    state: Annotated[Path, Field(strict=False)] | None = None
+    timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    interval: Interval = timedelta(minutes=5)
+
+
+class AccountTable(Table):
+    provider: str
+    api_key: SecretSetting
+    enabled: bool = True
+    base_url: WebAddress | None = None
+    params: Mapping[str, str | int] = {}
+    interval: Interval | None = None
+    timeout: Duration = timedelta(seconds=30)
+    stale_after: Duration | None = None
+    labels: Labels = {}
+    owner: str | None = None
+    refill: str | None = None
+    at_zero: str | None = None
+
+
+class ChannelTable(Table):
+    url: SecretSetting
+    group_wait: DurationOrZero = timedelta(seconds=5)
+
+
+class MatchTable(Table):
+    level: Levels = ()
+    kind: Kinds = ()
+    change: Changes = ()
+    rule: str = "*"
+    account: str = "*"
+    provider: str = "*"
+    labels: Labels = {}
+
+
+class RouteTable(Table):
+    match: MatchTable = MatchTable()
+    channels: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    goes_on: bool = Field(default=False, alias="continue")
+
+
+class SelectorTable(Table):
+    kind: Kinds = ()
+    meter: str = "*"
+    account: str = "*"
+    provider: str = "*"
+    labels: Labels = {}
+
+
+class LevelConditions(Table):
+    warning: str | None = None
+    critical: str | None = None
+
+
+class LevelDurations(Table):
+    warning: Duration | None = None
+    critical: Duration | None = None
+
+
+class ClockworkTable(Table):
+    every: Duration
+    backoff: Annotated[Decimal, Field(strict=False, ge=1, le=10)] = Decimal(1)
+    max: Duration | None = None
+
+
+class StepsTable(Table):
+    each: str
+    steps: Annotated[tuple[Annotated[Decimal, Field(strict=False)], ...], Field(strict=False, min_length=1)]
+
+
+def _remind_form(value: object) -> str:
+    if isinstance(value, dict):
+        return f"{TAG}steps" if {"each", "steps"} & value.keys() else f"{TAG}clockwork"
+    return f"{TAG}text"
+
+
+class RuleTable(Table):
+    on: SelectorTable
+    warning: str | None = None
+    critical: str | None = None
+    clear: (
+        Annotated[
+            Annotated[str, Tag(f"{TAG}text")] | Annotated[LevelConditions, Tag(f"{TAG}table")],
+            Discriminator(_text_or_table),
+        ]
+        | None
+    ) = None
+    unless: str | None = None
+    sustain: (
+        Annotated[
+            Annotated[Duration, Tag(f"{TAG}text")] | Annotated[LevelDurations, Tag(f"{TAG}table")],
+            Discriminator(_text_or_table),
+        ]
+        | None
+    ) = Field(default=None, alias="for")
+    ease_for: DurationOrZero = EASE_FOR
+    remind: (
+        Annotated[
+            Annotated[Duration, Tag(f"{TAG}text")]
+            | Annotated[ClockworkTable, Tag(f"{TAG}clockwork")]
+            | Annotated[StepsTable, Tag(f"{TAG}steps")],
+            Discriminator(_remind_form),
+        ]
+        | None
+    ) = None
+
+
+class ConfigFile(Table):
+    daemon: DaemonTable = DaemonTable()
+    accounts: Mapping[Name, AccountTable] = {}
+    channels: Mapping[Name, ChannelTable] = {}
+    routes: Annotated[tuple[RouteTable, ...], Field(strict=False)] = ()
+    rules: Mapping[Name, RuleTable] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A config file that was read. `is_private`: only its owner can read it, so that it may hold secrets."""
+
+    path: Path
+    file: ConfigFile
+    is_private: bool
+
+    @property
+    def state(self) -> Path:
+        """The database: `[daemon] state`, else in systemd's $STATE_DIRECTORY, else in the platform's state folder."""
+        if self.file.daemon.state is not None:
+            return self.path.parent / self.file.daemon.state.expanduser()
+        folder = os.environ.get("STATE_DIRECTORY")
+        return Path(folder.partition(":")[0] if folder else platformdirs.user_state_dir("budgetd")) / "budgetd.db"
+
+    def problem(self, key: str, what: str) -> str:
+        return f"{self.path}: {key}: {what}"
+
+
+def find_config(given: Path | None) -> Path:
+    """`--config`, $BUDGETD_CONFIG, /etc/budgetd/config.toml, the platform's config folder; the first that is there."""
+    named = given or (Path(os.environ["BUDGETD_CONFIG"]) if os.environ.get("BUDGETD_CONFIG") else None)
+    if named is not None:
+        return named
+    usual = [SYSTEM_CONFIG, Path(platformdirs.user_config_dir("budgetd")) / "config.toml"]
+    for path in usual:
+        if path.exists():
+            return path
+    raise ConfigError(
+        [f"no config found: looked for {' and '.join(map(str, usual))}; give one with --config, or see `budgetd demo`"]
+    )
+
+
+def load_config(path: Path) -> Config:
+    """The file, its shape checked. Raises ConfigError with a line for each problem."""
+    try:
+        raw = path.read_bytes()
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise ConfigError([f"{path}: can't be read: {error.strerror}"]) from error
+    return Config(path=path, file=_parse(raw, str(path)), is_private=not mode & (stat.S_IRWXG | stat.S_IRWXO))
+
+
+def _parse(raw: bytes, name: str) -> ConfigFile:
+    try:
+        tables: dict[str, Any] = tomllib.loads(raw.decode("utf-8"), parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{name}: is not TOML: {error}"]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{name}: is not UTF-8 text: {error.reason} at byte {error.start}"]) from error
+    try:
+        return ConfigFile.model_validate(tables)
+    except ValidationError as error:
+        raise ConfigError(problem_lines(error, ConfigFile, name)) from error

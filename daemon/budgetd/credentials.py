@@ -1,0 +1,111 @@
+"""Where secrets come from, and the type that keeps them from being printed."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic_core import CoreSchema, core_schema
+
+
+class Secret:
+    """A text that shows itself to no log, message, repr or traceback; `reveal()` stands where it is sent."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: object, _handler: object) -> CoreSchema:
+        """A text in a config becomes a secret, and an instance stays one."""
+        return core_schema.no_info_plain_validator_function(cls._validated)
+
+    @classmethod
+    def _validated(cls, value: object) -> "Secret":
+        if isinstance(value, cls):
+            return value
+        if not isinstance(value, str) or not value.strip():
+            raise ValueError("expected a text that is not empty")
+        return cls(value)
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise TypeError("a secret is not pickled")
+
+
+class SecretSource(BaseModel):
+    """`{ env = "..." }`, `{ file = "..." }` or `{ credential = "..." }`: exactly one of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    env: str | None = None
+    file: Path | None = None
+    credential: str | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "SecretSource":
+        if sum(part is not None for part in (self.env, self.file, self.credential)) != 1:
+            raise ValueError("takes exactly one of env, file and credential")
+        return self
+
+    @property
+    def kind(self) -> Literal["env", "file", "credential"]:
+        if self.env is not None:
+            return "env"
+        return "file" if self.file is not None else "credential"
+
+
+class SecretUnavailableError(Exception):
+    """One line that says which source gave nothing, and why."""
+
+
+def read_secret(source: SecretSource, base: Path) -> Secret:
+    """The secret from its source; a relative file is beside the config, in `base`.
+
+    Raises SecretUnavailableError where it can't be read or is empty: better now than at the first alert.
+    """
+    if source.env is not None:
+        text, where = os.environ.get(source.env), f"the environment variable {source.env}"
+        if text is None:
+            raise SecretUnavailableError(f"{where} is not set")
+    else:
+        path = _path(source, base)
+        where = str(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise SecretUnavailableError(f"{where} can't be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise SecretUnavailableError(f"{where} is not UTF-8 text") from error
+    secret = text.strip()
+    if not secret:
+        raise SecretUnavailableError(f"{where} is empty")
+    return Secret(secret)
+
+
+def _path(source: SecretSource, base: Path) -> Path:
+    if source.file is not None:
+        return base / source.file.expanduser()
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if folder is None:
+        raise SecretUnavailableError(
+            f"credential {source.credential!r}: systemd gave no $CREDENTIALS_DIRECTORY; "
+            "is LoadCredential= set in the unit, and is this run by it?"
+        )
+    assert source.credential is not None
+    return Path(folder) / source.credential

@@ -1,0 +1,144 @@
+"""The outbox: what is owed is settled, written down as an attempt, sent, and receipted."""
+
+import asyncio
+import logging
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta, tzinfo
+from typing import Final
+
+from budgetd.deliver.channels import Channel, Sent
+from budgetd.store import notices
+from budgetd.store.database import Store
+from budgetd.store.notices import ChannelState, Outcome, Waiting
+from budgetd.threads import Spawn, Worker
+from budgetd_rules.judgement import Ruleset
+from budgetd_rules.messages import Fact, Message, compose
+from budgetd_rules.meters import Account, view
+from budgetd_rules.settlement import Line, Settlement, receipts, settle
+
+logger = logging.getLogger(__name__)
+
+FIRST_RETRY: Final = timedelta(seconds=5)
+LONGEST_RETRY: Final = timedelta(minutes=15)
+# From here on a channel's messages go one by one: perhaps it is one of them that the service refuses.
+SINGLY_AFTER: Final = 3
+
+
+class Outbox:
+    """Delivers for the channels of one config. One send is in flight for a channel at a time."""
+
+    def __init__(
+        self,
+        db: Store,
+        worker: Worker,
+        channels: Mapping[str, Channel],
+        ruleset: Ruleset,
+        zone: tzinfo,
+        spawn: Spawn,
+        wake: Callable[[], None],
+    ) -> None:
+        self._db, self._worker, self._channels = db, worker, channels
+        self._ruleset, self._zone, self._spawn, self._wake = ruleset, zone, spawn, wake
+        self._sends: dict[str, asyncio.Task[None]] = {}
+
+    async def deliver(self, now: datetime) -> None:
+        """Starts a send on every channel that has something due and is free."""
+        for name in await self._worker.run(notices.due_channels, self._db, now):
+            channel = self._channels.get(name)
+            if channel and not channel.is_busy and name not in self._sends:
+                self._sends[name] = self._spawn(f"send to {name}", self._send(channel, now))
+
+    async def finish(self, within: timedelta) -> None:
+        """Waits for the sends in flight; those that are cut off stay unknown."""
+        if self._sends:
+            await asyncio.wait(self._sends.values(), timeout=within.total_seconds())
+
+    async def _send(self, channel: Channel, now: datetime) -> None:
+        """1. load what waits  2. settle it  3. compose with the values of now  4. write the attempt down,
+        its outcome unknown  5. send  6. write the receipt. Killed between 4 and 6, it stays unknown and is due again.
+        """
+        try:
+            await self._settle_and_send(channel, now)
+        finally:
+            del self._sends[channel.name]
+
+    async def _settle_and_send(self, channel: Channel, now: datetime) -> None:
+        waiting = await self._worker.run(notices.load, self._db, channel.name)
+        settlement = self._settle(waiting)
+        if settlement.settled:
+            await self._worker.run(notices.settle, self._db, settlement.settled, now)
+        if not settlement.lines:
+            return
+        message = self._compose(settlement.lines, waiting, now)
+        owed = [notice for line in settlement.lines for notice in line.notices]
+        attempt = await self._worker.run(notices.begin, self._db, channel.name, owed, message.title, message.body, now)
+        sent = await channel.send(message)
+        await self._receipt(attempt, waiting.channel, settlement.lines, sent, now + sent.took)
+
+    def _settle(self, waiting: Waiting) -> Settlement:
+        return settle(
+            waiting.owed,
+            waiting.episodes,
+            waiting.heard,
+            frozenset(self._ruleset.rules),
+            singly=waiting.channel.failures >= SINGLY_AFTER,
+        )
+
+    def _compose(self, lines: tuple[Line, ...], waiting: Waiting, now: datetime) -> Message:
+        facts = []
+        for line in lines:
+            key = line.episode.key
+            account = self._ruleset.accounts.get(key.account) or Account(
+                name=key.account, provider="", title="", stale_after=timedelta(0)
+            )
+            reading = waiting.readings.get(key.of_meter)
+            facts.append(
+                Fact(
+                    line=line,
+                    account=account,
+                    rule=self._ruleset.rules.get(key.rule),
+                    view=view(reading, now, account.stale_after) if reading else None,
+                )
+            )
+        return compose(facts, self._zone, now)
+
+    async def _receipt(
+        self, attempt: int, before: ChannelState, lines: tuple[Line, ...], sent: Sent, now: datetime
+    ) -> None:
+        is_ok = sent.outcome is Outcome.OK
+        settled = [receipt for line in lines for receipt in receipts(line)] if is_ok else []
+        state = after_send(before, now, is_ok=is_ok)
+        await self._worker.run(
+            notices.finish, self._db, attempt, sent.outcome, sent.error, sent.took, state, settled, now
+        )
+        extra = {"channel": before.name, "lines": len(lines), "seconds": round(sent.took.total_seconds(), 3)}
+        if is_ok:
+            logger.info("sent", extra=extra)
+            # More may have become due while this one was under way.
+            self._wake()
+        else:
+            logger.warning(
+                "not sent", extra=extra | {"outcome": sent.outcome, "error": sent.error, "again": state.next_try_at}
+            )
+
+
+def after_send(before: ChannelState, now: datetime, *, is_ok: bool) -> ChannelState:
+    """A channel's state after a send: fine again, or failing and to be tried later each time."""
+    if is_ok:
+        return ChannelState(name=before.name, last_success=now)
+    failures = before.failures + 1
+    return replace(
+        before,
+        failures=failures,
+        failing_since=before.failing_since or now,
+        next_try_at=now + retry_pause(before.name, failures),
+    )
+
+
+def retry_pause(channel: str, failures: int) -> timedelta:
+    """5 s, doubled at each failure in a row up to 15 min, less up to a quarter so that channels spread."""
+    pause = min(FIRST_RETRY * (1 << min(failures - 1, 10)), LONGEST_RETRY)
+    spread = zlib.crc32(f"{channel} {failures}".encode()) / 2**32
+    return pause * (1 - spread / 4)

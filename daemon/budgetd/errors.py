@@ -1,0 +1,34 @@
+"""What can go wrong in a way that a person can mend.
+
+BudgetdError           exit 1    something failed while running
+  UsageError           exit 2    the command's words make no sense
+  ConfigError          exit 78   the config, a provider file or a credential is wrong; has every problem found
+  StoreError           exit 1    the database can't be read, written or locked
+
+Programmer errors are none of these: they stay ordinary exceptions, and the job wrapper in `service` logs them.
+"""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class BudgetdError(Exception):
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(BudgetdError):
+    exit_code = 2
+
+
+class ConfigError(BudgetdError):
+    """One or more problems, each a whole line: file, key and what to do."""
+
+    exit_code = 78
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class StoreError(BudgetdError):
+    pass

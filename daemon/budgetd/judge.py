@@ -1,0 +1,51 @@
+"""Judge: load what is stored of the accounts, call the core, write what changed; all in one transaction."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from budgetd.store import judgements
+from budgetd.store.database import Store, write
+from budgetd_rules.burn import LOOK_BACK, burn_per_day
+from budgetd_rules.judgement import Judgement, Routing, Ruleset, judge
+from budgetd_rules.meters import Reading, View, view
+from budgetd_rules.values import UNKNOWN, Number
+
+
+def judge_due(db: Store, ruleset: Ruleset, routing: Routing, now: datetime) -> Judgement:
+    """What is new, and what the clock alone may have changed."""
+    with write(db):
+        return _judge(db, ruleset, routing, judgements.unjudged(db, now), now)
+
+
+def judge_all(db: Store, ruleset: Ruleset, routing: Routing, now: datetime) -> Judgement:
+    """Everything that is stored, accounts and rules that left the config included: at start-up and after a reload."""
+    with write(db):
+        accounts = {*judgements.unjudged(db, now), *judgements.watched_accounts(db)}
+        return _judge(db, ruleset, routing, sorted(accounts), now)
+
+
+def _judge(db: Store, ruleset: Ruleset, routing: Routing, accounts: list[str], now: datetime) -> Judgement:
+    if not accounts:
+        return Judgement()
+    memory = judgements.load(db, accounts)
+    views = views_of(db, ruleset, memory.readings, now)
+    for account in accounts:
+        if account in ruleset.accounts:
+            views.setdefault(account, {})
+    judgement = judge(ruleset, routing, views, memory.watches, memory.told, now)
+    judgements.write_judgement(db, accounts, judgement)
+    return judgement
+
+
+def views_of(db: Store, ruleset: Ruleset, readings: Iterable[Reading], now: datetime) -> dict[str, dict[str, View]]:
+    """account -> meter -> view; the burn of a balance is computed only where a rule reads it."""
+    views: dict[str, dict[str, View]] = {}
+    for reading in readings:
+        account = ruleset.accounts.get(reading.key.account)
+        if account is None:
+            continue
+        burn: Number = UNKNOWN
+        if ruleset.needs_history(reading.key, reading.kind):
+            burn = burn_per_day(judgements.runs(db, reading.key, now - LOOK_BACK), now)
+        views.setdefault(account.name, {})[reading.key.meter] = view(reading, now, account.stale_after, burn)
+    return views

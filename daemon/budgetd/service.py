@@ -1,0 +1,179 @@
+"""The service: four rooms that wake each other, APScheduler as their metronome, signals, and an ordered stop.
+
+    collect --finished--> record --recorded--> judge --owed--> deliver
+
+Each room is a loop that sleeps until something wakes it. The rooms meet in SQLite alone; waking only saves waiting.
+APScheduler wakes them by the clock: collect and deliver each second, judge each minute.
+"""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from budgetd import systemd
+from budgetd.judge import judge_all, judge_due
+from budgetd.wiring import Wired
+from budgetd_rules.judgement import Judgement
+
+logger = logging.getLogger(__name__)
+
+TICK: Final = timedelta(seconds=1)
+JUDGE_EVERY: Final = timedelta(minutes=1)
+HEARTBEAT: Final = timedelta(seconds=10)
+# Between two heartbeats wall clock and monotonic clock may drift apart by this much; more means the clock was set.
+CLOCK_STEP: Final = timedelta(seconds=30)
+# systemd waits longer (TimeoutStopSec); what is still in flight after this is cut off, and stays unknown.
+STOP_WITHIN: Final = timedelta(seconds=5)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 - the one place where the service reads the clock
+
+
+class Service:
+    """Runs what `wiring` built, until it is told to stop."""
+
+    def __init__(self, wired: Wired, clock: Callable[[], datetime] = utc_now) -> None:
+        self._wired, self._clock = wired, clock
+        self._wakes = {name: asyncio.Event() for name in ("collect", "record", "judge", "deliver")}
+        self._stopping = asyncio.Event()
+        self._last_errors: dict[str, str] = {}
+        self._progress: dict[str, float] = {}
+        self._collector = wired.collector(self.spawn, self._wakes["record"].set)
+        self._outbox = wired.outbox(self.spawn, self._wakes["deliver"].set)
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+        )
+
+    async def run(self) -> None:
+        """1. judge what is stored  2. start the rooms  3. say ready  4. wait for a signal  5. stop in order."""
+        self._catch_signals()
+        await self._judge(judge_all, self._clock())
+        await self._collector.plan(self._clock())
+        rooms = [
+            asyncio.create_task(self._room("collect", self._collect)),
+            asyncio.create_task(self._room("record", self._record)),
+            asyncio.create_task(self._room("judge", self._judge_due)),
+            asyncio.create_task(self._room("deliver", self._outbox.deliver)),
+            asyncio.create_task(self._heartbeat()),
+        ]
+        self._start_metronome()
+        logger.info("ready", extra={"accounts": len(self._wired.scheduled), "channels": len(self._wired.channels)})
+        systemd.notify("READY=1")
+        await self._stopping.wait()
+        logger.info("stopping")
+        systemd.notify("STOPPING=1")
+        self._scheduler.shutdown(wait=False)
+        for room in rooms:
+            room.cancel()
+        await asyncio.gather(*rooms, return_exceptions=True)
+        await self._collector.stop()
+        await self._outbox.finish(STOP_WITHIN)
+        logger.info("stopped")
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return asyncio.create_task(self._guarded(name, work), name=name)
+
+    # --- the rooms
+
+    async def _room(self, name: str, work: Callable[[datetime], Awaitable[None]]) -> None:
+        wake = self._wakes[name]
+        while True:
+            await wake.wait()
+            wake.clear()
+            await self._guarded(name, work(self._clock()))
+            self._progress[name] = time.monotonic()
+
+    async def _guarded(self, name: str, work: Awaitable[None]) -> None:
+        """Whatever fails is logged, once for each new reason, and tried again by whoever wakes next."""
+        try:
+            await work
+        except Exception as error:  # the one broad handler: a bug in one job must not end the others
+            said = f"{type(error).__name__}: {error}"
+            if self._last_errors.get(name) != said:
+                self._last_errors[name] = said
+                logger.exception("job failed", extra={"job": name})
+        else:
+            if self._last_errors.pop(name, None):
+                logger.info("job works again", extra={"job": name})
+
+    async def _collect(self, now: datetime) -> None:
+        await self._collector.poll_due(now)
+
+    async def _record(self, _now: datetime) -> None:
+        if await self._collector.record():
+            self._wakes["judge"].set()
+            if self._collector.is_behind:
+                self._wakes["collect"].set()
+
+    async def _judge_due(self, now: datetime) -> None:
+        await self._judge(judge_due, now)
+
+    async def _judge(self, judging: Callable[..., Judgement], now: datetime) -> None:
+        wired = self._wired
+        judgement = await wired.worker.run(judging, wired.db, wired.ruleset, wired.routing, now)
+        for change in judgement.changes:
+            logger.info(
+                "episode %s",
+                change.kind,
+                extra={"episode": change.episode, **change.key._asdict(), "reason": change.reason},
+            )
+        if judgement.notices:
+            self._wakes["deliver"].set()
+
+    # --- the clock and signals
+
+    def _start_metronome(self) -> None:
+        for name, every in {"collect": TICK, "record": TICK, "judge": JUDGE_EVERY, "deliver": TICK}.items():
+            self._scheduler.add_job(
+                self._wakes[name].set, "interval", seconds=every.total_seconds(), id=name, next_run_time=self._clock()
+            )
+        self._scheduler.start()
+
+    async def _heartbeat(self) -> None:
+        """Monotonic, because APScheduler's times are wall clock: after a step back it would sleep until they come."""
+        offset = self._wall_offset()
+        while True:
+            await asyncio.sleep(HEARTBEAT.total_seconds())
+            step = self._wall_offset() - offset
+            if abs(step) > CLOCK_STEP:
+                logger.warning("the clock was set", extra={"by_seconds": round(step.total_seconds())})
+                await self._guarded("plan", self._plan_anew())
+                offset = self._wall_offset()
+            await self._guarded("watchdog", self._feed_watchdog())
+
+    def _wall_offset(self) -> timedelta:
+        return timedelta(seconds=self._clock().timestamp() - time.monotonic())
+
+    async def _plan_anew(self) -> None:
+        now = self._clock()
+        await self._collector.plan(now)
+        for job in self._scheduler.get_jobs():
+            job.modify(next_run_time=now)
+
+    async def _feed_watchdog(self) -> None:
+        """Only while the store answers and every room has moved lately."""
+        await self._wired.worker.run(self._wired.probe)
+        oldest = min(self._progress.values(), default=time.monotonic())
+        if time.monotonic() - oldest < 2 * JUDGE_EVERY.total_seconds():
+            systemd.notify("WATCHDOG=1")
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for caught in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(caught, self._on_signal, caught)
+
+    def _on_signal(self, caught: signal.Signals) -> None:
+        """The first asks for an orderly stop; the second is not caught any more, and ends the process at once."""
+        self._stopping.set()
+        loop = asyncio.get_running_loop()
+        for one in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(one)
+            signal.signal(one, signal.SIG_DFL)
+        logger.info("signal", extra={"signal": caught.name})

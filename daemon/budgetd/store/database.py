@@ -1,0 +1,98 @@
+"""The database file: opened, migrated, written in one kind of transaction, and locked to one daemon."""
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Final
+
+from sqlite_utils import Database
+
+from budgetd.errors import StoreError
+from budgetd.store.schema import migrations
+
+Store = Database
+
+# Longer than any of our own transactions; a command or a backup that holds the lock longer is reported and retried.
+BUSY_TIMEOUT: Final = 5.0
+
+
+@contextlib.contextmanager
+def write(db: Store) -> Iterator[None]:
+    """The one way to write: all of the block, or nothing.
+
+    IMMEDIATE, because a deferred transaction that first reads fails at once when another process has written since.
+    """
+    with _translated():
+        db.conn.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            db.conn.execute("COMMIT")
+        except BaseException:
+            db.rollback()
+            raise
+
+
+@contextlib.contextmanager
+def read(db: Store) -> Iterator[None]:
+    """One snapshot for all queries of the block."""
+    with _translated():
+        db.conn.execute("BEGIN")
+        try:
+            yield
+        finally:
+            db.rollback()
+
+
+def open_for_daemon(path: Path) -> Store:
+    """The database, made and migrated where needed. Raises StoreError."""
+    with _translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # What the accounts hold is nobody else's business.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        db = Database(sqlite3.connect(path, timeout=BUSY_TIMEOUT))
+        db.execute("PRAGMA journal_mode=WAL").fetchall()
+        db.execute("PRAGMA synchronous=FULL").fetchall()
+        migrations.apply(db)
+    return db
+
+
+def open_for_reading(path: Path) -> Store | None:
+    """The database as a command reads it beside the daemon; none where the daemon has never run.
+
+    Raises StoreError where it can't be read, or was written by another version.
+    """
+    if not path.exists():
+        return None
+    with _translated(path):
+        db = Database(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT))
+        if migrations.pending(db):
+            raise StoreError(f"{path}: made by an older budgetd; start the daemon once, it migrates")
+    return db
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds the lock that makes one daemon the only writer. Raises StoreError where another has it."""
+    with _translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock: IO[str] = path.with_name(path.name + ".lock").open("a")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreError(f"{path}: another budgetd is running on this database") from error
+        yield
+
+
+@contextlib.contextmanager
+def _translated(path: Path | None = None) -> Iterator[None]:
+    where = f"{path}: " if path else "database: "
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(f"{where}{error}") from error
+    except OSError as error:
+        raise StoreError(f"{where}{error.strerror}") from error

@@ -1,0 +1,113 @@
+"""What judging needs, and what it leaves: watches, episodes, changes and the notices they owe."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from budgetd.store import rows
+from budgetd.store.database import Store
+from budgetd.store.rows import among
+from budgetd_rules.burn import Run
+from budgetd_rules.encoding import at, read_value, when
+from budgetd_rules.judgement import Judgement, Notice
+from budgetd_rules.meters import MeterKey, Reading
+from budgetd_rules.values import as_number
+from budgetd_rules.watches import Episode, Watch, WatchKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What is stored of some accounts. `told`: the channels that were owed something of each open episode."""
+
+    readings: tuple[Reading, ...]
+    watches: Mapping[WatchKey, Watch]
+    told: Mapping[str, Sequence[str]]
+
+
+def unjudged(db: Store, now: datetime) -> list[str]:
+    """The accounts with something new, or with a watch that is to be looked at again by now."""
+    sql = "SELECT name FROM accounts WHERE unjudged = 1 UNION SELECT account FROM watches WHERE wake_at <= ?"
+    return [name for (name,) in db.execute(sql, [at(now)])]
+
+
+def watched_accounts(db: Store) -> list[str]:
+    return [name for (name,) in db.execute("SELECT DISTINCT account FROM watches")]
+
+
+def load(db: Store, accounts: Sequence[str]) -> Memory:
+    these = [among(accounts)]
+    readings = db.query("SELECT * FROM latest WHERE account IN (SELECT value FROM json_each(?))", these)
+    open_ones = """
+        SELECT * FROM episodes WHERE ended_at IS NULL AND account IN (SELECT value FROM json_each(?))
+    """
+    episodes = {row["id"]: rows.episode(row) for row in db.query(open_ones, these)}
+    watches = [
+        rows.watch(row, episodes.get(row["episode"]))
+        for row in db.query("SELECT * FROM watches WHERE account IN (SELECT value FROM json_each(?))", these)
+    ]
+    return Memory(
+        readings=tuple(rows.reading(row) for row in readings),
+        watches={watch.key: watch for watch in watches},
+        told=_told(db, list(episodes)) if episodes else {},
+    )
+
+
+def _told(db: Store, episodes: Sequence[str]) -> dict[str, list[str]]:
+    sql = """
+        SELECT DISTINCT changes.episode AS episode, notices.channel AS channel
+        FROM changes JOIN notices ON notices.change = changes.id
+        WHERE changes.episode IN (SELECT value FROM json_each(?))
+    """
+    told: dict[str, list[str]] = {}
+    for row in db.query(sql, [among(episodes)]):
+        told.setdefault(row["episode"], []).append(row["channel"])
+    return told
+
+
+def runs(db: Store, key: MeterKey, since: datetime) -> list[Run]:
+    """The runs of a balance's history that reach past `since`, oldest first."""
+    sql = """
+        SELECT from_at, until_at, json_extract(fields, '$.remaining') AS remaining
+        FROM history WHERE account = ? AND meter = ? AND until_at >= ? ORDER BY from_at
+    """
+    return [
+        Run(
+            from_at=when(row["from_at"]),
+            until_at=when(row["until_at"]),
+            remaining=as_number(read_value("remaining", row["remaining"])),
+        )
+        for row in db.query(sql, [*key, at(since)])
+    ]
+
+
+def write_judgement(db: Store, accounts: Sequence[str], judgement: Judgement) -> None:
+    """Inside of the transaction that loaded: nothing is written where nothing changed."""
+    db.execute("UPDATE accounts SET unjudged = 0 WHERE name IN (SELECT value FROM json_each(?))", [among(accounts)])
+    if judgement.watches:
+        db.table("watches").insert_all(map(rows.watch_row, judgement.watches), replace=True)
+    for key in judgement.forgotten:
+        db.execute("DELETE FROM watches WHERE rule = ? AND account = ? AND meter = ?", key)
+    episodes = [*judgement.ended, *_open_episodes(judgement.watches)]
+    if episodes:
+        db.table("episodes").insert_all(map(rows.episode_row, episodes), replace=True)
+    if judgement.changes:
+        db.table("changes").insert_all(map(rows.change_row, judgement.changes))
+    if judgement.notices:
+        db.table("notices").insert_all(map(_notice_row, judgement.notices))
+
+
+def _open_episodes(watches: Iterable[Watch]) -> list[Episode]:
+    return [watch.episode for watch in watches if watch.episode]
+
+
+def _notice_row(notice: Notice) -> dict[str, object]:
+    return {
+        "id": notice.id,
+        "change": notice.change,
+        "report": None,
+        "channel": notice.channel,
+        "due_at": at(notice.due_at),
+        "state": notice.state,
+        "reason": None,
+        "settled_at": None,
+    }

@@ -1,0 +1,171 @@
+"""The outbox: notices that wait, attempts to send them, and their receipts."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from budgetd.store import rows
+from budgetd.store.database import Store, read, write
+from budgetd.store.rows import among
+from budgetd_rules.encoding import at, maybe_at, maybe_when, when
+from budgetd_rules.judgement import Notice, NoticeState
+from budgetd_rules.meters import MeterKey, Reading
+from budgetd_rules.settlement import Owed, Settled
+from budgetd_rules.watches import Episode
+
+
+class Outcome(StrEnum):
+    """How an attempt ended. It is unknown from its beginning on, until the service has said yes or no."""
+
+    OK = "ok"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelState:
+    """How a channel's sends go; `failures` in a row, and no try before `next_try_at`."""
+
+    name: str
+    failures: int = 0
+    failing_since: datetime | None = None
+    next_try_at: datetime | None = None
+    last_success: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """All that waits for one channel, with what is needed to settle and to say it."""
+
+    channel: ChannelState
+    owed: tuple[Owed, ...] = ()
+    episodes: Mapping[str, Episode] = field(default_factory=dict)
+    heard: frozenset[str] = frozenset()
+    readings: Mapping[MeterKey, Reading] = field(default_factory=dict)
+
+
+def due_channels(db: Store, now: datetime) -> list[str]:
+    """The channels with a notice whose time has come, and that may be tried now."""
+    sql = """
+        SELECT DISTINCT notices.channel FROM notices LEFT JOIN channels ON channels.name = notices.channel
+        WHERE state = 'waiting' AND due_at <= ? AND coalesce(next_try_at, '') <= ?
+    """
+    with read(db):
+        return [name for (name,) in db.execute(sql, [at(now), at(now)])]
+
+
+def channel_state(db: Store, name: str) -> ChannelState:
+    row = next(db.query("SELECT * FROM channels WHERE name = ?", [name]), None)
+    if row is None:
+        return ChannelState(name=name)
+    return ChannelState(
+        name=name,
+        failures=row["failures"],
+        failing_since=maybe_when(row["failing_since"]),
+        next_try_at=maybe_when(row["next_try_at"]),
+        last_success=maybe_when(row["last_success"]),
+    )
+
+
+def load(db: Store, channel: str) -> Waiting:
+    """What waits for the channel, also what is not due yet: an episode is told whole."""
+    sql = """
+        SELECT notices.id AS notice, notices.due_at, changes.*,
+               count(attempts.id) AS attempts, coalesce(max(attempts.outcome = 'unknown'), 0) AS outcome_unknown
+        FROM notices JOIN changes ON changes.id = notices.change
+             LEFT JOIN attempted ON attempted.notice = notices.id LEFT JOIN attempts ON attempts.id = attempted.attempt
+        WHERE notices.channel = ? AND notices.state = 'waiting' GROUP BY notices.id
+    """
+    with read(db):
+        waiting = list(db.query(sql, [channel]))
+        ids = list({row["episode"] for row in waiting})
+        episodes = {episode.id: episode for episode in _episodes(db, ids)}
+        meters = [episode.key.of_meter for episode in episodes.values()]
+        return Waiting(
+            channel=channel_state(db, channel),
+            owed=tuple(_owed(row, channel, episodes[row["episode"]]) for row in waiting),
+            episodes=episodes,
+            heard=_heard(db, channel, ids),
+            readings={reading.key: reading for reading in _latest(db, {key.account for key in meters})},
+        )
+
+
+def _owed(row: rows.Row, channel: str, episode: Episode) -> Owed:
+    notice = Notice(id=row["notice"], change=row["id"], channel=channel, due_at=when(row["due_at"]))
+    change = rows.change(row, episode.key)
+    return Owed(notice=notice, change=change, attempts=row["attempts"], outcome_unknown=bool(row["outcome_unknown"]))
+
+
+def _episodes(db: Store, ids: Sequence[str]) -> list[Episode]:
+    sql = "SELECT * FROM episodes WHERE id IN (SELECT value FROM json_each(?))"
+    return [rows.episode(row) for row in db.query(sql, [among(ids)])]
+
+
+def _heard(db: Store, channel: str, episodes: Sequence[str]) -> frozenset[str]:
+    """Of which of these the channel was told something, or may have been."""
+    sql = """
+        SELECT DISTINCT changes.episode FROM changes JOIN notices ON notices.change = changes.id
+        WHERE notices.channel = ? AND changes.episode IN (SELECT value FROM json_each(?)) AND (
+            notices.state = 'sent' OR EXISTS (
+                SELECT 1 FROM attempted JOIN attempts ON attempts.id = attempted.attempt
+                WHERE attempted.notice = notices.id AND attempts.outcome = 'unknown'))
+    """
+    return frozenset(episode for (episode,) in db.execute(sql, [channel, among(episodes)]))
+
+
+def _latest(db: Store, accounts: Iterable[str]) -> list[Reading]:
+    sql = "SELECT * FROM latest WHERE account IN (SELECT value FROM json_each(?))"
+    return [rows.reading(row) for row in db.query(sql, [among(accounts)])]
+
+
+def settle(db: Store, settled: Sequence[Settled], now: datetime) -> None:
+    with write(db):
+        _settle(db, settled, now)
+
+
+def begin(db: Store, channel: str, notices: Sequence[str], title: str, body: str, now: datetime) -> int:
+    """The attempt that is about to be made, its outcome unknown until a receipt says otherwise; returns its id."""
+    with write(db):
+        attempt = db.execute(
+            "INSERT INTO attempts (channel, started_at, outcome, title, body) VALUES (?, ?, 'unknown', ?, ?)",
+            [channel, at(now), title, body],
+        ).lastrowid
+        assert attempt is not None
+        db.table("attempted").insert_all({"notice": notice, "attempt": attempt} for notice in notices)
+    return attempt
+
+
+def finish(
+    db: Store,
+    attempt: int,
+    outcome: Outcome,
+    error: str | None,
+    took: timedelta,
+    channel: ChannelState,
+    settled: Sequence[Settled],
+    now: datetime,
+) -> None:
+    """The receipt: the attempt's outcome, the channel's state, and the notices that are settled by it."""
+    with write(db):
+        db.execute(
+            "UPDATE attempts SET outcome = ?, error = ?, took = ? WHERE id = ?",
+            [outcome, error, took.total_seconds(), attempt],
+        )
+        _settle(db, settled, now)
+        row = {
+            "name": channel.name,
+            "failing_since": maybe_at(channel.failing_since),
+            "failures": channel.failures,
+            "next_try_at": maybe_at(channel.next_try_at),
+            "last_success": maybe_at(channel.last_success),
+        }
+        db.table("channels").insert(row, replace=True)
+
+
+def _settle(db: Store, settled: Sequence[Settled], now: datetime) -> None:
+    for one in settled:
+        db.execute(
+            "UPDATE notices SET state = ?, reason = ?, settled_at = ? WHERE id = ? AND state = ?",
+            [one.state, one.reason, at(now), one.notice, NoticeState.WAITING],
+        )

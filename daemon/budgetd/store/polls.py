@@ -1,0 +1,174 @@
+"""What polls leave: the latest readings, their history, outages, and when each account is due again."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from budgetd.store.database import Store, read, write
+from budgetd.store.rows import among, fields_to_text
+from budgetd_rules.encoding import at, maybe_at, maybe_when
+from budgetd_rules.meters import Reading, family
+from budgetd_rules.polls import CONNECTION, Connection, Outage, Poll, connect, connection_reading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A poll to be recorded, and when its account is due again; `retry_until` where the vendor asked for a pause."""
+
+    poll: Poll
+    next_poll_at: datetime
+    retry_until: datetime | None = None
+
+
+def plan(db: Store, providers: Mapping[str, str], due_at: Mapping[str, datetime], now: datetime) -> None:
+    """Every account (name -> provider) is known and due at its time, at once if it is new, and is judged anew.
+
+    A time that a vendor asked us to wait for stands, over restarts too.
+    """
+    with write(db):
+        known = {row["name"]: row for row in db.query("SELECT name, next_poll_at, retry_until FROM accounts")}
+        for name, provider in providers.items():
+            row = known.get(name)
+            if row is None:
+                db.table("accounts").insert({"name": name, "provider": provider, "next_poll_at": at(now)})
+            elif (row["retry_until"] or "") <= at(now) and row["next_poll_at"] > at(due_at[name]):
+                db.execute("UPDATE accounts SET next_poll_at = ? WHERE name = ?", [at(due_at[name]), name])
+        db.execute("UPDATE accounts SET unjudged = 1")
+
+
+def due(db: Store, now: datetime) -> list[str]:
+    """The accounts whose next poll's time has come, the longest overdue first."""
+    with read(db):
+        sql = "SELECT name FROM accounts WHERE next_poll_at <= ? ORDER BY next_poll_at"
+        return [name for (name,) in db.execute(sql, [at(now)])]
+
+
+def record(db: Store, finished: Sequence[Finished]) -> None:
+    """The polls' readings, outages and next times, in one transaction. An account's polls come in order."""
+    with write(db):
+        names = [one.poll.account for one in finished]
+        accounts = _by_name(db, names)
+        latest = _latest(db, names)
+        open_outages = _open_outages(db, names)
+        account_rows, reading_rows, history_rows = [], [], []
+        for one in finished:
+            poll = one.poll
+            before = accounts.get(poll.account)
+            connection = connect(_connection(before), poll)
+            account_rows.append(_account_row(one, connection, before))
+            for reading in (*poll.readings, connection_reading(connection, poll)):
+                row = _latest_row(reading, latest.get(tuple(reading.key)))
+                reading_rows.append(row)
+                # The connection's course stands in the outages; its times would make a new row of every poll.
+                if reading.key.meter != CONNECTION:
+                    history_rows.append(_history_row(row))
+            _forget_gone(db, poll, latest)
+            _record_outages(db, poll, open_outages)
+        db.table("accounts").insert_all(account_rows, replace=True)
+        db.table("latest").insert_all(reading_rows, replace=True)
+        db.table("history").insert_all(history_rows, replace=True)
+
+
+def _by_name(db: Store, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    sql = "SELECT * FROM accounts WHERE name IN (SELECT value FROM json_each(?))"
+    return {row["name"]: row for row in db.query(sql, [among(names)])}
+
+
+def _latest(db: Store, names: Sequence[str]) -> dict[tuple[str, ...], dict[str, Any]]:
+    sql = "SELECT account, meter, since, fields FROM latest WHERE account IN (SELECT value FROM json_each(?))"
+    return {(row["account"], row["meter"]): row for row in db.query(sql, [among(names)])}
+
+
+def _open_outages(db: Store, names: Sequence[str]) -> dict[str, dict[tuple[str, str], dict[str, Any]]]:
+    sql = "SELECT * FROM outages WHERE until_at IS NULL AND account IN (SELECT value FROM json_each(?))"
+    by_account: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}
+    for row in db.query(sql, [among(names)]):
+        by_account.setdefault(row["account"], {})[row["request"], row["cause"]] = row
+    return by_account
+
+
+def _connection(row: Mapping[str, Any] | None) -> Connection:
+    if row is None:
+        return Connection()
+    return Connection(failures=row["failures"], last_success_at=maybe_when(row["last_success"]))
+
+
+def _account_row(one: Finished, connection: Connection, before: Mapping[str, Any] | None) -> dict[str, object]:
+    return {
+        "name": one.poll.account,
+        "provider": one.poll.provider,
+        "identity": one.poll.identity or (before["identity"] if before else None),
+        "last_attempt": at(one.poll.at),
+        "last_success": maybe_at(connection.last_success_at),
+        "next_poll_at": at(one.next_poll_at),
+        "retry_until": maybe_at(one.retry_until),
+        "failures": connection.failures,
+        "unjudged": 1,
+    }
+
+
+def _latest_row(reading: Reading, before: Mapping[str, Any] | None) -> dict[str, object]:
+    """`since` is when these very fields were first read: an unchanged reading goes on with its run."""
+    fields = fields_to_text(reading.fields)
+    return {
+        "account": reading.key.account,
+        "meter": reading.key.meter,
+        "kind": reading.kind,
+        "unit": reading.unit,
+        "as_of": at(reading.as_of),
+        "since": before["since"] if before and before["fields"] == fields else at(reading.as_of),
+        "rolling": int(reading.rolling),
+        "fields": fields,
+    }
+
+
+def _history_row(row: Mapping[str, object]) -> dict[str, object]:
+    return {
+        "account": row["account"],
+        "meter": row["meter"],
+        "from_at": row["since"],
+        "until_at": row["as_of"],
+        "fields": row["fields"],
+    }
+
+
+def _forget_gone(db: Store, poll: Poll, latest: Iterable[tuple[str, ...]]) -> None:
+    """Meters of answered requests that the answers no longer hold: an item gone from a list, a contract that ended."""
+    here = {reading.key.meter for reading in poll.readings}
+    gone = [
+        (account, meter)
+        for account, meter in latest
+        if account == poll.account and family(meter) in poll.answered and meter not in here
+    ]
+    for key in gone:
+        db.execute("DELETE FROM latest WHERE account = ? AND meter = ?", key)
+
+
+def _record_outages(
+    db: Store, poll: Poll, open_outages: Mapping[str, Mapping[tuple[str, str], Mapping[str, Any]]]
+) -> None:
+    """An outage goes on while its request fails for the same cause; its text is that of the first failure."""
+    before = open_outages.get(poll.account, {})
+    now: dict[tuple[str, str], Outage] = {}
+    for outage in poll.outages:
+        now.setdefault((outage.request, outage.cause), outage)
+    for key, row in before.items():
+        if key not in now:
+            db.execute(
+                "UPDATE outages SET until_at = ? WHERE account = ? AND request = ? AND cause = ? AND from_at = ?",
+                [at(poll.at), poll.account, *key, row["from_at"]],
+            )
+    began = [outage for key, outage in now.items() if key not in before]
+    if began:
+        db.table("outages").insert_all(
+            {
+                "account": poll.account,
+                "request": outage.request,
+                "cause": outage.cause,
+                "from_at": at(poll.at),
+                "until_at": None,
+                "detail": outage.detail,
+            }
+            for outage in began
+        )

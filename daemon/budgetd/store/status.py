@@ -1,0 +1,202 @@
+"""What the commands show: read in one snapshot, beside a running daemon."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from budgetd.store import rows
+from budgetd.store.database import Store, read
+from budgetd.store.rows import among
+from budgetd_rules.encoding import maybe_when, when
+from budgetd_rules.judgement import NoticeState
+from budgetd_rules.meters import Reading
+from budgetd_rules.polls import Cause, Outage
+from budgetd_rules.watches import Change, Episode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountStatus:
+    name: str
+    last_poll: datetime | None = None
+    last_success: datetime | None = None
+    next_poll: datetime | None = None
+    outages: tuple[Outage, ...] = ()
+    readings: tuple[Reading, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeStatus:
+    """`attempts` counts the tries; `said` is the text of the last, title and body."""
+
+    change: str
+    channel: str
+    state: NoticeState
+    reason: str | None
+    attempts: int
+    outcomes: tuple[str, ...]
+    sent_at: datetime | None
+    said: tuple[str, str] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpisodeStatus:
+    episode: Episode
+    acked: bool
+    silenced: bool
+    changes: tuple[Change, ...] = ()
+    notices: tuple[NoticeStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelStatus:
+    name: str
+    last_success: datetime | None
+    failing_since: datetime | None
+    waiting: int
+    held: int
+    dead: int
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    accounts: Mapping[str, AccountStatus]
+    episodes: tuple[EpisodeStatus, ...]
+    channels: Mapping[str, ChannelStatus]
+    unrouted: int
+
+
+def load_status(db: Store) -> Status:
+    """Every account and channel that the store knows, and the open episodes."""
+    with read(db):
+        return Status(
+            accounts=_accounts(db), episodes=_episodes(db, "ended_at IS NULL", []), channels=_channels(db),
+            unrouted=_unrouted(db),
+        )  # fmt: skip
+
+
+def load_episodes(db: Store, wanted: str | None, *, ended_too: bool) -> tuple[EpisodeStatus, ...]:
+    """The episodes with their changes and notices, oldest first; or the one of this id, or beginning of an id."""
+    with read(db):
+        if wanted is not None:
+            found = _episodes(db, "id LIKE ? || '%'", [wanted])
+        else:
+            found = _episodes(db, "1" if ended_too else "ended_at IS NULL", [])
+        return tuple(_with_course(db, found))
+
+
+def _accounts(db: Store) -> dict[str, AccountStatus]:
+    outages: dict[str, list[Outage]] = {}
+    for row in db.query("SELECT * FROM outages WHERE until_at IS NULL ORDER BY from_at, request"):
+        outage = Outage(request=row["request"], cause=Cause(row["cause"]), detail=row["detail"])
+        outages.setdefault(row["account"], []).append(outage)
+    readings: dict[str, list[Reading]] = {}
+    for row in db.query("SELECT * FROM latest ORDER BY account, meter"):
+        readings.setdefault(row["account"], []).append(rows.reading(row))
+    return {
+        row["name"]: AccountStatus(
+            name=row["name"],
+            last_poll=maybe_when(row["last_attempt"]),
+            last_success=maybe_when(row["last_success"]),
+            next_poll=maybe_when(row["next_poll_at"]),
+            outages=tuple(outages.get(row["name"], ())),
+            readings=tuple(readings.get(row["name"], ())),
+        )
+        for row in db.query("SELECT * FROM accounts")
+    }
+
+
+def _channels(db: Store) -> dict[str, ChannelStatus]:
+    sql = """
+        SELECT name, last_success, failing_since, coalesce(waiting, 0) AS waiting, coalesce(held, 0) AS held,
+               coalesce(dead, 0) AS dead,
+               (SELECT error FROM attempts WHERE attempts.channel = name ORDER BY id DESC LIMIT 1) AS last_error
+        FROM (SELECT name FROM channels UNION SELECT DISTINCT channel FROM notices)
+             LEFT JOIN channels USING (name)
+             LEFT JOIN (SELECT channel AS name, sum(state = 'waiting') AS waiting, sum(state = 'held') AS held,
+                               sum(state = 'dead') AS dead FROM notices GROUP BY channel) USING (name)
+    """
+    return {
+        row["name"]: ChannelStatus(
+            name=row["name"],
+            last_success=maybe_when(row["last_success"]),
+            failing_since=maybe_when(row["failing_since"]),
+            waiting=row["waiting"],
+            held=row["held"],
+            dead=row["dead"],
+            last_error=row["last_error"],
+        )
+        for row in db.query(sql)
+    }
+
+
+def _unrouted(db: Store) -> int:
+    """Changes of open episodes that were to be told, and that no route took."""
+    sql = """
+        SELECT count(*) FROM changes JOIN episodes ON episodes.id = changes.episode
+        WHERE ended_at IS NULL AND NOT unsaid
+              AND NOT EXISTS (SELECT 1 FROM notices WHERE notices.change = changes.id)
+    """
+    (count,) = db.execute(sql).fetchone()
+    return int(count)
+
+
+def _episodes(db: Store, condition: str, parameters: Iterable[str]) -> tuple[EpisodeStatus, ...]:
+    sql = """
+        SELECT episodes.*,
+               EXISTS (SELECT 1 FROM holds WHERE kind = 'ack' AND matcher = episodes.id
+                       AND NOT EXISTS (SELECT 1 FROM hold_ends WHERE hold = holds.id)) AS acked,
+               EXISTS (SELECT 1 FROM changes JOIN notices ON notices.change = changes.id
+                       WHERE changes.episode = episodes.id AND state = 'held') AS silenced
+        FROM episodes WHERE
+    """
+    found = db.query(f"{sql} {condition} ORDER BY opened_at, id", list(parameters))
+    return tuple(
+        EpisodeStatus(episode=rows.episode(row), acked=bool(row["acked"]), silenced=bool(row["silenced"]))
+        for row in found
+    )
+
+
+def _with_course(db: Store, found: Iterable[EpisodeStatus]) -> Iterable[EpisodeStatus]:
+    by_id = {one.episode.id: one for one in found}
+    changes: dict[str, list[Change]] = {}
+    sql = "SELECT * FROM changes WHERE episode IN (SELECT value FROM json_each(?)) ORDER BY at, id"
+    for row in db.query(sql, [among(by_id)]):
+        changes.setdefault(row["episode"], []).append(rows.change(row, by_id[row["episode"]].episode.key))
+    notices: dict[str, list[NoticeStatus]] = {}
+    for row in db.query(_NOTICES, [among(by_id)]):
+        notices.setdefault(row["episode"], []).append(_notice(row))
+    for id_, one in by_id.items():
+        yield EpisodeStatus(
+            episode=one.episode,
+            acked=one.acked,
+            silenced=one.silenced,
+            changes=tuple(changes.get(id_, ())),
+            notices=tuple(notices.get(id_, ())),
+        )
+
+
+_NOTICES = """
+    SELECT changes.episode, notices.*,
+           (SELECT json_group_array(json_object('outcome', outcome, 'title', title, 'body', body))
+            FROM (SELECT attempts.* FROM attempted JOIN attempts ON attempts.id = attempted.attempt
+                  WHERE attempted.notice = notices.id ORDER BY attempts.id)) AS tries
+    FROM notices JOIN changes ON changes.id = notices.change
+    WHERE changes.episode IN (SELECT value FROM json_each(?)) ORDER BY changes.at, notices.id
+"""
+
+
+def _notice(row: rows.Row) -> NoticeStatus:
+    tries = json.loads(row["tries"])
+    state = NoticeState(row["state"])
+    return NoticeStatus(
+        change=row["change"],
+        channel=row["channel"],
+        state=state,
+        reason=row["reason"],
+        attempts=len(tries),
+        outcomes=tuple(one["outcome"] for one in tries),
+        sent_at=when(row["settled_at"]) if state is NoticeState.SENT else None,
+        said=(tries[-1]["title"], tries[-1]["body"]) if tries else None,
+    )

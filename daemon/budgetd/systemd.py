@@ -1,0 +1,24 @@
+"""What systemd wants to hear from a service of Type=notify: ready, alive, stopping. Else it says nothing."""
+
+import os
+import socket
+from datetime import timedelta
+
+
+def notify(state: str) -> None:
+    """`READY=1`, `WATCHDOG=1`, `STOPPING=1`, `STATUS=...`; see sd_notify(3)."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+        channel.connect(address)
+        channel.sendall(state.encode())
+
+
+def watchdog_interval() -> timedelta | None:
+    """How often systemd wants to be fed at the least; none where it does not watch this process."""
+    wanted = os.environ.get("WATCHDOG_USEC", "")
+    ours = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    return timedelta(microseconds=int(wanted)) if wanted.isdecimal() and ours else None

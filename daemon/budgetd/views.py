@@ -1,0 +1,120 @@
+"""The JSON shapes of `--json`, which scripts rely on: times UTC ISO-8601, decimals as text, unknown null."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from budgetd.store.status import AccountStatus, ChannelStatus, EpisodeStatus, NoticeStatus
+from budgetd_rules.encoding import at, maybe_at, write_value
+from budgetd_rules.meters import View
+from budgetd_rules.polls import Outage, Poll
+from budgetd_rules.watches import Change
+
+Json = dict[str, Any]
+
+
+def poll_json(poll: Poll, views: Iterable[View]) -> Json:
+    return {
+        "account": poll.account,
+        "provider": poll.provider,
+        "at": at(poll.at),
+        "readings": [reading_json(view) for view in views],
+        "outages": [outage_json(outage) for outage in poll.outages],
+    }
+
+
+def reading_json(view: View) -> Json:
+    """Derived fields included."""
+    return {
+        "meter": view.key.meter,
+        "kind": view.reading.kind,
+        "unit": view.reading.unit,
+        "as_of": at(view.reading.as_of),
+        "fields": {name: write_value(value) for name, value in view.fields.items()},
+    }
+
+
+def outage_json(outage: Outage) -> Json:
+    return {"request": outage.request, "cause": outage.cause, "detail": outage.detail}
+
+
+def account_json(account: AccountStatus, provider: str, views: Iterable[View]) -> Json:
+    return {
+        "account": account.name,
+        "provider": provider,
+        "last_poll": maybe_at(account.last_poll),
+        "last_success": maybe_at(account.last_success),
+        "next_poll": maybe_at(account.next_poll),
+        "outages": [outage_json(outage) for outage in account.outages],
+        "readings": [reading_json(view) for view in views],
+    }
+
+
+def episode_json(status: EpisodeStatus) -> Json:
+    episode = status.episode
+    return {
+        "id": episode.id,
+        **episode.key._asdict(),
+        "level": episode.level.label,
+        "state": "ended" if episode.ended_at else "open",
+        "opened_at": at(episode.opened_at),
+        "ended_at": maybe_at(episode.ended_at),
+        "acked": status.acked,
+        "silenced": status.silenced,
+    }
+
+
+def course_json(status: EpisodeStatus) -> Json:
+    """An episode with what happened, and whom it was told."""
+    return episode_json(status) | {
+        "changes": [_change_json(change) for change in status.changes],
+        "notices": [_notice_json(notice) for notice in status.notices],
+    }
+
+
+def _change_json(change: Change) -> Json:
+    return {
+        "id": change.id,
+        "at": at(change.at),
+        "change": change.kind,
+        "from": change.old.label if change.old is not None else None,
+        "to": change.new.label if change.new is not None else None,
+        "reason": change.reason,
+        "unsaid": change.unsaid,
+        "values": {name: write_value(value) for name, value in change.values.items()},
+    }
+
+
+def _notice_json(notice: NoticeStatus) -> Json:
+    return {
+        "change": notice.change,
+        "channel": notice.channel,
+        "state": notice.state,
+        "reason": notice.reason,
+        "attempts": notice.attempts,
+        "outcomes": list(notice.outcomes),
+        "sent_at": maybe_at(notice.sent_at),
+        "title": notice.said[0] if notice.said else None,
+        "body": notice.said[1] if notice.said else None,
+    }
+
+
+def channel_json(channel: ChannelStatus) -> Json:
+    return {
+        "channel": channel.name,
+        "last_success": maybe_at(channel.last_success),
+        "failing_since": maybe_at(channel.failing_since),
+        "waiting": channel.waiting,
+        "held": channel.held,
+        "dead": channel.dead,
+        "last_error": channel.last_error,
+    }
+
+
+def status_json(
+    accounts: Iterable[Json], episodes: Iterable[EpisodeStatus], channels: Iterable[ChannelStatus]
+) -> Mapping[str, list[Json]]:
+    return {
+        "accounts": list(accounts),
+        "episodes": [episode_json(episode) for episode in episodes],
+        "channels": [channel_json(channel) for channel in channels],
+    }

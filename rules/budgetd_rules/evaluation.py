@@ -1,0 +1,97 @@
+"""One rule on one view: what is true, what is false, what nobody knows."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from budgetd_rules.meters import DAY, HOUR, Reading, View
+from budgetd_rules.rule import Level, Rule
+from budgetd_rules.values import UNKNOWN, Truth, Value
+
+Siblings = Mapping[str, View]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The truth of each level, and of leaving it; `cleared` is true where the rule's own `clear` is."""
+
+    levels: Mapping[Level, Truth]
+    off: Mapping[Level, Truth]
+    cleared: bool
+    excused: bool = False
+
+
+def evaluate(rule: Rule, view: View, siblings: Siblings) -> Verdict:
+    """Each level on its own. A level is left by its `clear`, or by being false where it has none.
+
+    `unless` excuses only while it is definitely true; then no level is.
+    """
+    lookup = look_up(view, siblings)
+    if rule.unless is not None and rule.unless.truth(lookup) is True:
+        return Verdict(
+            levels=dict.fromkeys(rule.levels, False), off=dict.fromkeys(rule.levels, True), cleared=True, excused=True
+        )
+    levels = {level: condition.truth(lookup) for level, condition in rule.levels.items()}
+    off = {level: _not(truth) for level, truth in levels.items()}
+    off |= {level: condition.truth(lookup) for level, condition in rule.clear.items()}
+    mildest = min(rule.levels)
+    return Verdict(levels=levels, off=off, cleared=mildest in rule.clear and off[mildest] is True)
+
+
+def look_up(view: View, siblings: Siblings) -> Callable[[str], Value]:
+    fields = view.fields
+
+    def lookup(name: str) -> Value:
+        meter, dot, own = name.rpartition(".")
+        if not dot:
+            return fields.get(own, UNKNOWN)
+        sibling = siblings.get(meter)
+        return sibling.fields.get(own, UNKNOWN) if sibling else UNKNOWN
+
+    return lookup
+
+
+def decisive_values(rule: Rule, view: View, siblings: Siblings) -> dict[str, Value]:
+    """The fields that the rule read, for the record of a change."""
+    lookup = look_up(view, siblings)
+    return {name: lookup(name) for name in sorted(rule.names)}
+
+
+def _not(truth: Truth) -> Truth:
+    return UNKNOWN if truth is UNKNOWN else not truth
+
+
+def next_change(reading: Reading, names: frozenset[str], now: datetime) -> datetime | None:
+    """When one of these fields next changes by the clock alone, so that a rule on it is judged without a poll."""
+    instants = [instant(reading, now) for name, instant in _CLOCKED.items() if name in names]
+    return min((instant for instant in instants if instant), default=None)
+
+
+def _expiry(reading: Reading, now: datetime) -> datetime | None:
+    if isinstance(reading.fields.get("days_until_expiry"), Decimal):
+        return _next_tick(reading.as_of, now)
+    return _end(reading, "expires_at", now)
+
+
+def _end(reading: Reading, name: str, now: datetime) -> datetime | None:
+    moment = reading.time(name)
+    return _next_tick(moment, now) if moment else None
+
+
+def _next_tick(anchor: datetime, now: datetime, period: timedelta = DAY) -> datetime:
+    """The next instant after `now` that is a whole number of periods from the anchor."""
+    return now + period - (now - anchor) % period
+
+
+def _minute(_reading: Reading, now: datetime) -> datetime:
+    return now + HOUR / 60
+
+
+_CLOCKED: Mapping[str, Callable[[Reading, datetime], datetime | None]] = {
+    "days_until_expiry": _expiry,
+    "days_until_due": lambda reading, now: _end(reading, "due_at", now),
+    "days_since_payment": lambda reading, now: _end(reading, "last_payment_at", now),
+    "hours_since_success": _minute,
+    "hours_until_reset": _minute,
+}

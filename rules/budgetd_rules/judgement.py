@@ -1,0 +1,225 @@
+"""A whole batch: rules on views, watches stepped, and what each change owes to which channel."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from functools import cache
+from typing import Final
+
+from budgetd_rules.evaluation import decisive_values, evaluate
+from budgetd_rules.meters import Account, Kind, MeterKey, View
+from budgetd_rules.rule import Level, Rule
+from budgetd_rules.watches import Change, ChangeKind, Episode, Reason, Watch, WatchKey, end, park, step
+
+KEEP_PARKED: Final = timedelta(days=30)
+
+
+class NoticeState(StrEnum):
+    WAITING = "waiting"
+    HELD = "held"
+    SENT = "sent"
+    COLLAPSED = "collapsed"
+    DROPPED = "dropped"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """One change owed to one channel."""
+
+    id: str
+    change: str
+    channel: str
+    due_at: datetime
+    state: NoticeState = NoticeState.WAITING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Which changes go to which channels: whatever is given must match, and texts are globs."""
+
+    channels: tuple[str, ...]
+    levels: frozenset[Level] = frozenset()
+    kinds: frozenset[Kind] = frozenset()
+    changes: frozenset[ChangeKind] = frozenset()
+    rule: str = "*"
+    account: str = "*"
+    provider: str = "*"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    goes_on: bool = False
+
+    def matches(self, change: Change, account: Account, kind: Kind) -> bool:
+        return (
+            (not self.levels or change.new in self.levels)
+            and (not self.kinds or kind in self.kinds)
+            and (not self.changes or change.kind in self.changes)
+            and fnmatchcase(change.key.rule, self.rule)
+            and fnmatchcase(account.name, self.account)
+            and fnmatchcase(account.provider, self.provider)
+            and all(fnmatchcase(account.labels.get(name, ""), glob) for name, glob in self.labels.items())
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routing:
+    """The routes in order, and how long each channel collects before it sends. Without routes, all goes to all."""
+
+    routes: tuple[Route, ...]
+    group_wait: Mapping[str, timedelta]
+
+    def channels(self, change: Change, account: Account, kind: Kind) -> tuple[str, ...]:
+        if not self.routes:
+            return tuple(self.group_wait)
+        chosen: dict[str, None] = {}
+        for route in self.routes:
+            if route.matches(change, account, kind):
+                chosen.update(dict.fromkeys(route.channels))
+                if not route.goes_on:
+                    break
+        return tuple(chosen)
+
+
+class Ruleset:
+    """The rules and accounts of one config, and which rules watch which meter."""
+
+    def __init__(self, rules: Iterable[Rule], accounts: Iterable[Account]) -> None:
+        self.rules = {rule.name: rule for rule in rules}
+        self.accounts = {account.name: account for account in accounts}
+        self.watching = cache(self._watching)
+
+    def _watching(self, key: MeterKey, kind: Kind) -> tuple[Rule, ...]:
+        account = self.accounts[key.account]
+        return tuple(rule for rule in self.rules.values() if rule.watches(account, key.meter, kind))
+
+    def needs_history(self, key: MeterKey, kind: Kind) -> bool:
+        """Whether a rule on this meter reads what only its past can tell."""
+        return any(not _FROM_HISTORY.isdisjoint(rule.own_names) for rule in self.watching(key, kind))
+
+
+_FROM_HISTORY: Final = frozenset({"burn_per_day", "runway_days"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What is to be written: only what changed. `reasons` has every watch that was looked at."""
+
+    watches: tuple[Watch, ...] = ()
+    forgotten: tuple[WatchKey, ...] = ()
+    ended: tuple[Episode, ...] = ()
+    changes: tuple[Change, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    reasons: Mapping[WatchKey, Reason] = field(default_factory=dict)
+
+
+def judge(
+    ruleset: Ruleset,
+    routing: Routing,
+    views: Mapping[str, Mapping[str, View]],
+    watches: Mapping[WatchKey, Watch],
+    told: Mapping[str, Sequence[str]],
+    now: datetime,
+) -> Judgement:
+    """Every watch of the accounts in `views` (account -> meter -> view), judged at `now`.
+
+    `watches` holds what is stored of these accounts, `told` the channels that were owed something of each episode
+    that is open. A watch whose meter is gone ends its episode; one that no rule asks for any more is parked.
+    """
+    verdicts = _Verdicts(ruleset=ruleset, routing=routing, told=told, now=now)
+    for meters in views.values():
+        for view in meters.values():
+            for rule in ruleset.watching(view.key, view.reading.kind):
+                key = WatchKey(rule.name, *view.key)
+                verdicts.step(rule, watches.get(key, Watch(key=key)), view, meters)
+    for key, watch in watches.items():
+        if key not in verdicts.reasons:
+            verdicts.leave(watch, views.get(key.account, {}))
+    return verdicts.judgement()
+
+
+class _Verdicts:
+    """Collects what `judge` finds, watch by watch."""
+
+    def __init__(self, *, ruleset: Ruleset, routing: Routing, told: Mapping[str, Sequence[str]], now: datetime) -> None:
+        self.ruleset, self.routing, self.told, self.now = ruleset, routing, told, now
+        self.reasons: dict[WatchKey, Reason] = {}
+        self.watches: list[Watch] = []
+        self.forgotten: list[WatchKey] = []
+        self.ended: list[Episode] = []
+        self.changes: list[Change] = []
+        self.notices: list[Notice] = []
+
+    def step(self, rule: Rule, watch: Watch, view: View, siblings: Mapping[str, View]) -> None:
+        account = self.ruleset.accounts[view.key.account]
+        verdict = evaluate(rule, view, siblings)
+        taken = step(rule, watch, verdict, view, self.now, account.stale_after)
+        self.reasons[watch.key] = taken.reason
+        if taken.watch != watch:
+            self.watches.append(taken.watch)
+        if taken.ended:
+            self.ended.append(taken.ended)
+        if taken.changes:
+            values = decisive_values(rule, view, siblings)
+            for change in taken.changes:
+                self._record(replace(change, values=values), account, view.reading.kind)
+
+    def leave(self, watch: Watch, meters: Mapping[str, View]) -> None:
+        """A watch that no rule and meter asked for: the meter is gone, or the config has dropped it."""
+        account = self.ruleset.accounts.get(watch.key.account)
+        rule = self.ruleset.rules.get(watch.key.rule)
+        if account and rule and watch.key.meter not in meters:
+            taken = end(watch, Reason.GONE, self.now)
+            self.forgotten.append(watch.key)
+        elif watch.parked_at and self.now - watch.parked_at > KEEP_PARKED:
+            taken = end(watch, Reason.UNWATCHED, self.now, unsaid=True)
+            self.forgotten.append(watch.key)
+        else:
+            taken = park(watch, self.now)
+            if taken.watch != watch:
+                self.watches.append(taken.watch)
+        self.reasons[watch.key] = taken.reason
+        if taken.ended:
+            self.ended.append(taken.ended)
+        for change in taken.changes:
+            self._record(change, account, None)
+
+    def _record(self, change: Change, account: Account | None, kind: Kind | None) -> None:
+        self.changes.append(change)
+        if not change.unsaid:
+            self.notices.extend(owe(change, account, kind, self.routing, self.told))
+
+    def judgement(self) -> Judgement:
+        return Judgement(
+            watches=tuple(self.watches),
+            forgotten=tuple(self.forgotten),
+            ended=tuple(self.ended),
+            changes=tuple(self.changes),
+            notices=tuple(self.notices),
+            reasons=self.reasons,
+        )
+
+
+def owe(
+    change: Change,
+    account: Account | None,
+    kind: Kind | None,
+    routing: Routing,
+    told: Mapping[str, Sequence[str]],
+) -> list[Notice]:
+    """One notice per channel of the change's route; what is over is told to exactly those who heard that it began."""
+    if change.kind is ChangeKind.RESOLVED:
+        channels = tuple(told.get(change.episode, ()))
+    elif account is None or kind is None:
+        channels = ()
+    else:
+        channels = routing.channels(change, account, kind)
+    return [
+        Notice(
+            id=f"{change.id}@{channel}",
+            change=change.id,
+            channel=channel,
+            due_at=change.at + routing.group_wait.get(channel, timedelta(0)),
+        )
+        for channel in channels
+    ]

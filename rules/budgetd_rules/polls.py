@@ -1,0 +1,110 @@
+"""Polls: one visit to all requests of one account, which ends in readings and in outages."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+from budgetd_rules.meters import Kind, MeterKey, Reading, require_utc
+from budgetd_rules.values import Value
+
+CONNECTION: Final = "connection"
+NO_CAUSE: Final = "none"
+
+
+class Cause(StrEnum):
+    """Why a request or a value failed."""
+
+    UNREACHABLE = "unreachable"
+    """DNS, connect, TLS, time-out."""
+    REJECTED = "rejected"
+    """401 or 403: a wrong or expired key, or the wrong kind of key."""
+    NOT_FOUND = "not_found"
+    RATE_LIMITED = "rate_limited"
+    EXHAUSTED = "exhausted"
+    """402, or a 429 that says that it is no plain rate limit: nothing is left."""
+    VENDOR_ERROR = "vendor_error"
+    """5xx."""
+    MALFORMED = "malformed"
+    """An answer, or a value in it, that is not what the provider file says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """One request or value that failed. `detail` is one line for people and holds no secret."""
+
+    request: str
+    cause: Cause
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Poll:
+    """What one visit brought.
+
+    `answered` names the meters (families, for lists that fan out) whose requests were answered: one of these
+    that has no reading is gone at the vendor, while one that is not named here was only not seen.
+    `identity` is the vendor's own id of what the key belongs to, where an answer has one.
+    """
+
+    account: str
+    provider: str
+    at: datetime
+    readings: tuple[Reading, ...]
+    outages: tuple[Outage, ...]
+    answered: frozenset[str] = frozenset()
+    retry_after: timedelta | None = None
+    identity: str | None = None
+
+    def __post_init__(self) -> None:
+        require_utc(self.at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """How an account's polls have gone: failures in a row, and when one last went without an outage."""
+
+    failures: int = 0
+    last_success_at: datetime | None = None
+
+
+def connect(before: Connection, poll: Poll) -> Connection:
+    if poll.outages:
+        return Connection(failures=before.failures + 1, last_success_at=before.last_success_at)
+    return Connection(failures=0, last_success_at=poll.at)
+
+
+def connection_reading(connection: Connection, poll: Poll) -> Reading:
+    """The meter `connection`, which every account has: no cause is the text `none`, so that rules can compare it."""
+    fields: dict[str, Value] = {
+        "reachable": all(outage.cause is not Cause.UNREACHABLE for outage in poll.outages),
+        "failures": Decimal(connection.failures),
+        "cause": worst_cause(poll.outages),
+    }
+    if connection.last_success_at:
+        fields["last_success_at"] = connection.last_success_at
+    key = MeterKey(poll.account, CONNECTION)
+    return Reading(key=key, kind=Kind.CONNECTION, unit="", as_of=poll.at, fields=fields)
+
+
+# A key that is refused explains more than the 404 beside it.
+_WORST_FIRST: Final[Mapping[Cause, int]] = {
+    cause: rank
+    for rank, cause in enumerate(
+        [
+            Cause.REJECTED,
+            Cause.EXHAUSTED,
+            Cause.UNREACHABLE,
+            Cause.VENDOR_ERROR,
+            Cause.RATE_LIMITED,
+            Cause.NOT_FOUND,
+            Cause.MALFORMED,
+        ]
+    )
+}
+
+
+def worst_cause(outages: tuple[Outage, ...]) -> str:
+    return min((outage.cause for outage in outages), key=_WORST_FIRST.__getitem__, default=NO_CAUSE)

@@ -1,0 +1,201 @@
+"""Rules: which meters to watch, at which level by which condition, and how long to wait before saying so."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from enum import IntEnum
+from fnmatch import fnmatchcase
+from itertools import pairwise
+from typing import Final
+
+from budgetd_rules.expressions import Expression, ExpressionError, compile_condition
+from budgetd_rules.meters import FIELD_TYPES, KINDS, Account, Kind, family
+from budgetd_rules.values import ValueType
+
+EASE_FOR: Final = timedelta(hours=1)
+
+
+class Level(IntEnum):
+    """Ordered: the greater is the worse."""
+
+    INFO = 0
+    WARNING = 1
+    CRITICAL = 2
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selector:
+    """What a rule watches; everything that is given must match, and texts are globs."""
+
+    kinds: frozenset[Kind] = frozenset()
+    meter: str = "*"
+    account: str = "*"
+    provider: str = "*"
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def matches(self, account: Account, meter: str, kind: Kind) -> bool:
+        """A pattern for `meter` may name a family: `schedule` is every `schedule/...`."""
+        return (
+            (not self.kinds or kind in self.kinds)
+            and (fnmatchcase(meter, self.meter) or family(meter) == self.meter)
+            and fnmatchcase(account.name, self.account)
+            and fnmatchcase(account.provider, self.provider)
+            and all(fnmatchcase(account.labels.get(name, ""), glob) for name, glob in self.labels.items())
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clockwork:
+    """Remind every so often; the pause grows by `backoff` each time, up to `longest`."""
+
+    every: timedelta
+    backoff: Decimal = Decimal(1)
+    longest: timedelta | None = None
+
+    def pause(self, reminders: int) -> timedelta:
+        # Ten doublings are a factor of a thousand: past that only `longest` matters, and powers would overflow.
+        pause = self.every * float(self.backoff ** min(reminders, 10))
+        return min(pause, self.longest) if self.longest else pause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """Remind as a field passes each of these: falling ones when it is at or below, rising ones at or above."""
+
+    each: str
+    steps: tuple[Decimal, ...]
+
+    def passed(self, value: Decimal) -> frozenset[Decimal]:
+        falling = self.steps[0] >= self.steps[-1]
+        return frozenset(step for step in self.steps if (value <= step if falling else value >= step))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """`clear` and `sustain` (the config's `for`) hold one entry a level where they say anything of it."""
+
+    name: str
+    on: Selector
+    levels: Mapping[Level, Expression]
+    clear: Mapping[Level, Expression] = field(default_factory=dict)
+    unless: Expression | None = None
+    sustain: Mapping[Level, timedelta] = field(default_factory=dict)
+    ease_for: timedelta = EASE_FOR
+    remind: Clockwork | Steps | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every field that the rule reads."""
+        conditions = [*self.levels.values(), *self.clear.values(), *([self.unless] if self.unless else [])]
+        stepped = {self.remind.each} if isinstance(self.remind, Steps) else set()
+        return frozenset(stepped).union(*(condition.names for condition in conditions))
+
+    @property
+    def own_names(self) -> frozenset[str]:
+        """The fields of the watched meter itself, without those of its siblings."""
+        return frozenset(name for name in self.names if "." not in name)
+
+    def watches(self, account: Account, meter: str, kind: Kind) -> bool:
+        """Selected, and of a kind that has every field the rule reads."""
+        return self.on.matches(account, meter, kind) and self.own_names <= frozenset(KINDS[kind].all)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleText:
+    """A rule as it is written, its conditions still text."""
+
+    on: Selector
+    levels: Mapping[Level, str]
+    clear: Mapping[Level, str]
+    unless: str | None
+    sustain: Mapping[Level, timedelta]
+    ease_for: timedelta
+    remind: Clockwork | Steps | None
+
+
+class RuleError(ValueError):
+    """What is wrong with a rule: pairs of a key and one line about it."""
+
+    def __init__(self, problems: Iterable[tuple[str, str]]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(f"{key}: {what}" for key, what in self.problems))
+
+
+def build_rule(name: str, text: RuleText) -> Rule:
+    """The rule with its conditions compiled; raises RuleError with every problem in it."""
+    problems: list[tuple[str, str]] = []
+    known = sorted(_fields(text.on.kinds))
+
+    def compiled(key: str, condition: str) -> Expression | None:
+        try:
+            expression = compile_condition(condition, _type_of, known=known)
+        except ExpressionError as error:
+            problems.append((key, str(error)))
+            return None
+        problems.extend((key, what) for what in _missing(expression, text.on.kinds))
+        return expression
+
+    levels = {level: compiled(level.label, condition) for level, condition in text.levels.items()}
+    alike = len(set(text.clear.values())) == 1
+    clear = {
+        level: compiled("clear" if alike else f"clear.{level.label}", condition)
+        for level, condition in text.clear.items()
+    }
+    unless = compiled("unless", text.unless) if text.unless is not None else None
+    if not levels:
+        problems.append(("", "says neither `warning` nor `critical`: give at least one condition"))
+    if isinstance(text.remind, Steps):
+        problems.extend(("remind", what) for what in _wrong_steps(text.remind, text.on.kinds))
+    if problems:
+        raise RuleError(dict.fromkeys(problems))
+    return Rule(
+        name=name,
+        on=text.on,
+        levels={level: condition for level, condition in levels.items() if condition},
+        clear={level: condition for level, condition in clear.items() if condition},
+        unless=unless,
+        sustain=text.sustain,
+        ease_for=text.ease_for,
+        remind=text.remind,
+    )
+
+
+def _type_of(name: str) -> ValueType | None:
+    """A field, or a field of another meter of the account: `turns.used_percent`."""
+    return FIELD_TYPES.get(name.rpartition(".")[2])
+
+
+def _fields(kinds: frozenset[Kind]) -> frozenset[str]:
+    """What a condition may name: fields that every given kind has, or that any kind has where none is given."""
+    sets = [frozenset(KINDS[kind].all) for kind in kinds or KINDS]
+    return frozenset.intersection(*sets) if kinds else frozenset.union(*sets)
+
+
+def _missing(expression: Expression, kinds: frozenset[Kind]) -> Iterable[str]:
+    """A line for each name that a selected kind lacks, or one where no kind has them all together."""
+    own = sorted(name for name in expression.names if "." not in name)
+    for name in own:
+        lacking = sorted(kind for kind in kinds if name not in KINDS[kind].all)
+        if lacking:
+            near = difflib.get_close_matches(name, _fields(kinds), n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(sorted(_fields(kinds)))}"
+            yield f"{name} is no field of the kind {' or '.join(lacking)}{hint}"
+    if not kinds and not any(set(own) <= set(KINDS[kind].all) for kind in KINDS):
+        yield f"no kind has all of {', '.join(own)}: a rule watches meters of a kind that has every field it reads"
+
+
+def _wrong_steps(steps: Steps, kinds: frozenset[Kind]) -> Iterable[str]:
+    if FIELD_TYPES.get(steps.each) is not ValueType.NUMBER or steps.each not in _fields(kinds):
+        near = difflib.get_close_matches(steps.each, _fields(kinds), n=1)
+        yield f"each = {steps.each!r} is no number of the watched kinds" + (
+            f"; did you mean {near[0]}?" if near else ""
+        )
+    pairs = list(pairwise(steps.steps))
+    if not (all(a > b for a, b in pairs) or all(a < b for a, b in pairs)):
+        yield "steps must fall or rise all the way: [30, 14, 7] or [80, 90, 95]"

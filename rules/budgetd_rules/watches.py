@@ -1,0 +1,460 @@
+"""Watches: what one rule remembers of one meter, and how an episode opens, worsens, eases and resolves.
+
+    quiet --true, long enough--> open at a level --worse--> open at a worse level
+      ^                            |      ^  |
+      |                            |      |  +--better, twice and long enough--> open at a milder level (unsaid)
+      +--------resolved------------+      +--- unknown, or in the band of `clear`: as it was
+
+`step` is the whole of it: watch and verdict in, watch and changes out, and always a reason.
+"""
+
+from base64 import b32encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+from budgetd_rules.evaluation import Verdict, next_change
+from budgetd_rules.meters import HOUR, Kind, MeterKey, Reading, View
+from budgetd_rules.rule import Clockwork, Level, Rule, Steps
+from budgetd_rules.values import UNKNOWN, Value
+
+
+class WatchKey(NamedTuple):
+    rule: str
+    account: str
+    meter: str
+
+    @property
+    def of_meter(self) -> MeterKey:
+        return MeterKey(self.account, self.meter)
+
+
+class ChangeKind(StrEnum):
+    OPENED = "opened"
+    WORSENED = "worsened"
+    EASED = "eased"
+    REMINDED = "reminded"
+    RESOLVED = "resolved"
+    NOTED = "noted"
+
+
+class Reason(StrEnum):
+    """Why a step changed something, or why it did not."""
+
+    CONDITION_TRUE = "condition is true"
+    AGAIN_IN_NEW_WINDOW = "again, in the new period"
+    WORSE_LEVEL = "a worse level is true"
+    MILDER_LEVEL = "better for long enough"
+    REMINDER_DUE = "the reminder is due"
+    STEP_PASSED = "a reminder step was passed"
+    CLEARED = "the condition is over"
+    EXCUSED = "`unless` is true"
+    ROLLED_OVER = "a new period began"
+    GONE = "gone at the vendor"
+    UNWATCHED = "no longer in the config"
+
+    FINE = "no condition is true"
+    NOT_KNOWN = "nobody knows: unknown neither opens nor resolves"
+    NOT_LONG_ENOUGH = "true, but not yet for long enough"
+    STILL_OPEN = "already told, and no worse"
+    IN_THE_BAND = "no level is true, but `clear` is not true either"
+    EASING = "better, but not yet for long enough"
+    ROLLING_OVER = "a new period seems to begin: believed at the second reading"
+    PARKED = "not in the config: parked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """How long something has held: the first and the latest reading that said so."""
+
+    first: datetime
+    last: datetime
+
+    def lasted(self, long: timedelta, now: datetime) -> bool:
+        """Seen by two readings at least, and `long` ago for the first time."""
+        return self.last > self.first and now - self.first >= long
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Episode:
+    """One stretch in which a watch is at a level. `worst` is the headline's worst value; `count` its changes so far."""
+
+    id: str
+    key: WatchKey
+    level: Level
+    peak: Level
+    opened_at: datetime
+    window: datetime | None = None
+    ended_at: datetime | None = None
+    end: Reason | None = None
+    worst: Value = UNKNOWN
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One thing that happened to an episode. `unsaid` ones are recorded only."""
+
+    id: str
+    episode: str
+    key: WatchKey
+    kind: ChangeKind
+    old: Level | None
+    new: Level | None
+    at: datetime
+    reason: Reason
+    unsaid: bool = False
+    values: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollover:
+    """A new period that one reading has shown so far."""
+
+    resets_at: datetime
+    as_of: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """`window` is the end of the period that was believed last; `episode` is the open one, if any."""
+
+    key: WatchKey
+    pending: Mapping[Level, Stretch] = field(default_factory=dict)
+    easing: Stretch | None = None
+    told_steps: frozenset[Decimal] = frozenset()
+    told_at: datetime | None = None
+    reminders: int = 0
+    window: datetime | None = None
+    rollover: Rollover | None = None
+    episode: Episode | None = None
+    wake_at: datetime | None = None
+    parked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What became of a watch; `ended` is the episode that the step ended, if it did."""
+
+    watch: Watch
+    changes: tuple[Change, ...]
+    reason: Reason
+    ended: Episode | None = None
+
+
+def step(rule: Rule, watch: Watch, verdict: Verdict, view: View, now: datetime, stale_after: timedelta) -> Step:
+    """What the verdict makes of the watch. Judging the same reading again changes nothing."""
+    before = watch
+    watch, rolled = _follow_window(watch, view.reading, now)
+    watch = replace(watch, parked_at=None, pending=_pend(rule, watch, verdict, view.reading.as_of, stale_after))
+    level = _due_level(rule, watch, verdict, now)
+    if watch.episode is None:
+        taken = _while_quiet(rule, watch, verdict, level, view, now)
+    elif rolled:
+        taken = _in_new_window(rule, before, watch, watch.episode, verdict, view, now)
+    elif watch.rollover:
+        taken = Step(watch=watch, changes=(), reason=Reason.ROLLING_OVER)
+    else:
+        taken = _while_open(rule, watch, watch.episode, verdict, level, view, now, stale_after)
+    return replace(taken, watch=replace(taken.watch, wake_at=_wake_at(rule, taken.watch, view.reading, now)))
+
+
+def end(watch: Watch, reason: Reason, now: datetime, *, unsaid: bool = False) -> Step:
+    """The watch with its episode ended for a reason outside of the readings: gone, or no longer watched."""
+    if watch.episode is None:
+        return Step(watch=Watch(key=watch.key, window=watch.window), changes=(), reason=reason)
+    return _resolve(watch, watch.episode, reason, now, unsaid=unsaid)
+
+
+def park(watch: Watch, now: datetime) -> Step:
+    """The rule, account or meter left the config: its watch waits for it, and goes on silently if it comes back."""
+    parked = replace(watch, parked_at=watch.parked_at or now, wake_at=None)
+    return Step(watch=parked, changes=(), reason=Reason.PARKED)
+
+
+def _while_quiet(rule: Rule, watch: Watch, verdict: Verdict, level: Level | None, view: View, now: datetime) -> Step:
+    if level is not None:
+        return _open(rule, watch, level, view, now, Reason.CONDITION_TRUE)
+    truths = verdict.levels.values()
+    if any(truth is True for truth in truths):
+        reason = Reason.NOT_LONG_ENOUGH
+    else:
+        reason = Reason.NOT_KNOWN if UNKNOWN in truths else Reason.FINE
+    return Step(watch=watch, changes=(), reason=reason)
+
+
+def _while_open(
+    rule: Rule,
+    watch: Watch,
+    episode: Episode,
+    verdict: Verdict,
+    level: Level | None,
+    view: View,
+    now: datetime,
+    stale_after: timedelta,
+) -> Step:
+    if level is not None and level > episode.level:
+        return _worsen(rule, watch, episode, level, view, now)
+    if _is_over(rule, episode, verdict):
+        return _resolve(watch, episode, Reason.EXCUSED if verdict.excused else Reason.CLEARED, now)
+    watch = replace(watch, easing=_ease_on(watch, episode, verdict, view.reading.as_of, stale_after))
+    if watch.easing and watch.easing.lasted(rule.ease_for, now):
+        return _ease(rule, watch, episode, verdict, now)
+    watch = _note_worst(watch, episode, view)
+    reminder = _reminder_due(rule, watch, view, now)
+    if reminder is not None:
+        return _remind(rule, watch, reminder, view, now)
+    return Step(watch=watch, changes=(), reason=_why_still_open(watch, verdict))
+
+
+def _in_new_window(
+    rule: Rule, before: Watch, watch: Watch, episode: Episode, verdict: Verdict, view: View, now: datetime
+) -> Step:
+    """A new period: fine ends the episode, still bad ends it unsaid and opens the next, unknown waits."""
+    bad = max((level for level, truth in verdict.levels.items() if truth is True), default=None)
+    if bad is not None:
+        ended = _resolve(watch, episode, Reason.ROLLED_OVER, now, unsaid=True)
+        opened = _open(rule, ended.watch, bad, view, now, Reason.AGAIN_IN_NEW_WINDOW)
+        return replace(opened, changes=ended.changes + opened.changes, ended=ended.ended)
+    if UNKNOWN in verdict.levels.values():
+        waiting = replace(watch, window=before.window, rollover=before.rollover)
+        return Step(watch=waiting, changes=(), reason=Reason.NOT_KNOWN)
+    return _resolve(watch, episode, Reason.ROLLED_OVER, now)
+
+
+# --- what `for`, `clear` and `ease_for` wait for
+
+
+def _stretch(before: Stretch | None, as_of: datetime, stale_after: timedelta) -> Stretch:
+    """One more reading that says so; after a gap that leaves the time between unknown, a new beginning."""
+    if before is None or as_of - before.last > stale_after:
+        return Stretch(first=as_of, last=as_of)
+    return replace(before, last=max(before.last, as_of))
+
+
+def _pend(
+    rule: Rule, watch: Watch, verdict: Verdict, as_of: datetime, stale_after: timedelta
+) -> Mapping[Level, Stretch]:
+    """Only levels that have a `for` and are not told yet: a stretch is written at every reading."""
+    told = watch.episode.level if watch.episode else Level.INFO
+    pending = {}
+    for level, truth in verdict.levels.items():
+        before = watch.pending.get(level)
+        if level <= told or not rule.sustain.get(level):
+            continue
+        if truth is True:
+            pending[level] = _stretch(before, as_of, stale_after)
+        elif truth is UNKNOWN and before:
+            pending[level] = before
+    return pending
+
+
+def _due_level(rule: Rule, watch: Watch, verdict: Verdict, now: datetime) -> Level | None:
+    """The worst level that is true, and has been for as long as it must."""
+
+    def is_due(level: Level) -> bool:
+        sustain = rule.sustain.get(level)
+        return not sustain or watch.pending[level].lasted(sustain, now)
+
+    told = watch.episode.level if watch.episode else Level.INFO
+    true = [level for level, truth in verdict.levels.items() if truth is True and level > told]
+    return max(filter(is_due, true), default=None)
+
+
+def _is_over(rule: Rule, episode: Episode, verdict: Verdict) -> bool:
+    """No level is true, and a true `clear` says so, or every level told has definitely been left."""
+    if any(truth is True for truth in verdict.levels.values()):
+        return False
+    return verdict.cleared or all(verdict.off[level] is True for level in rule.levels if level <= episode.peak)
+
+
+def _ease_on(
+    watch: Watch, episode: Episode, verdict: Verdict, as_of: datetime, stale_after: timedelta
+) -> Stretch | None:
+    off = verdict.off.get(episode.level, UNKNOWN)
+    if min(verdict.levels) == episode.level or off is False:
+        return None
+    if off is UNKNOWN:
+        return watch.easing
+    return _stretch(watch.easing, as_of, stale_after)
+
+
+def _why_still_open(watch: Watch, verdict: Verdict) -> Reason:
+    truths = verdict.levels.values()
+    if watch.easing:
+        return Reason.EASING
+    if any(truth is True for truth in truths):
+        return Reason.STILL_OPEN
+    return Reason.NOT_KNOWN if UNKNOWN in truths or UNKNOWN in verdict.off.values() else Reason.IN_THE_BAND
+
+
+# --- the changes
+
+
+def _open(rule: Rule, watch: Watch, level: Level, view: View, now: datetime, reason: Reason) -> Step:
+    episode = Episode(
+        id=episode_id(watch.key, now),
+        key=watch.key,
+        level=level,
+        peak=level,
+        opened_at=now,
+        window=watch.window,
+        worst=view.headline,
+    )
+    opened = replace(
+        watch,
+        episode=episode,
+        pending={pending: stretch for pending, stretch in watch.pending.items() if pending > level},
+        told_at=now,
+        told_steps=_passed(rule, view),
+    )
+    return Step(watch=opened, changes=(_change(episode, ChangeKind.OPENED, None, level, now, reason),), reason=reason)
+
+
+def _worsen(rule: Rule, watch: Watch, episode: Episode, level: Level, view: View, now: datetime) -> Step:
+    worse = replace(episode, level=level, peak=max(level, episode.peak), count=episode.count + 1)
+    told = replace(
+        watch, easing=None, told_at=now, reminders=0, told_steps=watch.told_steps | _passed(rule, view), pending={}
+    )
+    change = _change(worse, ChangeKind.WORSENED, episode.level, level, now, Reason.WORSE_LEVEL)
+    return Step(watch=_note_worst(told, worse, view), changes=(change,), reason=Reason.WORSE_LEVEL)
+
+
+def _ease(rule: Rule, watch: Watch, episode: Episode, verdict: Verdict, now: datetime) -> Step:
+    milder = [level for level in rule.levels if level < episode.level]
+    level = max((level for level in milder if verdict.levels[level] is True), default=max(milder))
+    eased = replace(episode, level=level, count=episode.count + 1)
+    change = _change(eased, ChangeKind.EASED, episode.level, level, now, Reason.MILDER_LEVEL, unsaid=True)
+    return Step(watch=replace(watch, episode=eased, easing=None), changes=(change,), reason=Reason.MILDER_LEVEL)
+
+
+def _resolve(watch: Watch, episode: Episode, reason: Reason, now: datetime, *, unsaid: bool = False) -> Step:
+    ended = replace(episode, ended_at=now, end=reason, count=episode.count + 1)
+    change = _change(ended, ChangeKind.RESOLVED, episode.level, None, now, reason, unsaid=unsaid)
+    quiet = Watch(key=watch.key, window=watch.window)
+    return Step(watch=quiet, changes=(change,), reason=reason, ended=ended)
+
+
+def _remind(rule: Rule, watch: Watch, reason: Reason, view: View, now: datetime) -> Step:
+    assert watch.episode is not None
+    episode = replace(watch.episode, count=watch.episode.count + 1)
+    reminded = replace(
+        watch,
+        episode=episode,
+        told_at=now,
+        reminders=watch.reminders + 1,
+        told_steps=watch.told_steps | _passed(rule, view),
+    )
+    change = _change(episode, ChangeKind.REMINDED, episode.level, episode.level, now, reason)
+    return Step(watch=reminded, changes=(change,), reason=reason)
+
+
+def _change(
+    episode: Episode,
+    kind: ChangeKind,
+    old: Level | None,
+    new: Level | None,
+    at: datetime,
+    reason: Reason,
+    *,
+    unsaid: bool = False,
+) -> Change:
+    return Change(
+        id=f"{episode.id}.{episode.count}",
+        episode=episode.id,
+        key=episode.key,
+        kind=kind,
+        old=old,
+        new=new,
+        at=at,
+        reason=reason,
+        unsaid=unsaid,
+    )
+
+
+def episode_id(key: WatchKey, opened_at: datetime) -> str:
+    """Eight letters and digits that are the same for the same opening, whoever computes them."""
+    digest = sha256("\n".join([*key, opened_at.isoformat()]).encode()).digest()
+    return b32encode(digest[:5]).decode().lower()
+
+
+_MORE_IS_WORSE: Final = frozenset({Kind.QUOTA, Kind.SPEND})
+
+
+def _note_worst(watch: Watch, episode: Episode, view: View) -> Watch:
+    value, worst = view.headline, episode.worst
+    if isinstance(value, Decimal):
+        extreme = max if view.reading.kind in _MORE_IS_WORSE else min
+        worst = extreme(value, worst) if isinstance(worst, Decimal) else value
+    return replace(watch, episode=replace(episode, worst=worst))
+
+
+# --- reminders
+
+
+def _reminder_due(rule: Rule, watch: Watch, view: View, now: datetime) -> Reason | None:
+    due_at = _next_reminder(rule, watch)
+    if due_at is not None and now >= due_at:
+        return Reason.REMINDER_DUE
+    return Reason.STEP_PASSED if _passed(rule, view) - watch.told_steps else None
+
+
+def _next_reminder(rule: Rule, watch: Watch) -> datetime | None:
+    if isinstance(rule.remind, Clockwork) and watch.told_at and watch.episode:
+        return watch.told_at + rule.remind.pause(watch.reminders)
+    return None
+
+
+def _passed(rule: Rule, view: View) -> frozenset[Decimal]:
+    if not isinstance(rule.remind, Steps):
+        return frozenset()
+    value = view.fields.get(rule.remind.each)
+    return rule.remind.passed(value) if isinstance(value, Decimal) else frozenset()
+
+
+def _wake_at(rule: Rule, watch: Watch, reading: Reading, now: datetime) -> datetime | None:
+    """When to look again though no reading came; without a reason to, never."""
+    instants = [
+        next_change(reading, rule.own_names, now),
+        _next_reminder(rule, watch),
+        watch.easing.first + rule.ease_for if watch.easing and watch.easing.last > watch.easing.first else None,
+        *(
+            stretch.first + rule.sustain[level]
+            for level, stretch in watch.pending.items()
+            if stretch.last > stretch.first
+        ),
+    ]
+    return min((instant for instant in instants if instant is not None and instant > now), default=None)
+
+
+# --- windows
+
+_JITTER: Final = timedelta(seconds=30)
+
+
+def _follow_window(watch: Watch, reading: Reading, now: datetime) -> tuple[Watch, bool]:
+    """The watch with the period that the reading is in, and whether that period is a new one.
+
+    A stamp that moves before its period is over only corrects it (a changed plan); one that moves by seconds is
+    the same stamp; and the first reading of a new period is not believed, because its numbers may not be there yet.
+    """
+    resets_at = None if reading.rolling else reading.time("resets_at")
+    if resets_at is None or resets_at == watch.window:
+        return (replace(watch, rollover=None) if resets_at else watch), False
+    if watch.window is None:
+        return replace(watch, window=resets_at), False
+    tolerance = max(min(HOUR, (resets_at - now) / 10), _JITTER)
+    if abs(resets_at - watch.window) <= tolerance:
+        return replace(watch, rollover=None), False
+    if now < watch.window - tolerance or resets_at < watch.window or watch.episode is None:
+        return replace(watch, window=resets_at, rollover=None), False
+    seen = watch.rollover
+    if seen is None or abs(resets_at - seen.resets_at) > tolerance:
+        return replace(watch, rollover=Rollover(resets_at=resets_at, as_of=reading.as_of)), False
+    if reading.as_of <= seen.as_of:
+        return watch, False
+    return replace(watch, window=resets_at, rollover=None), True

@@ -1,0 +1,85 @@
+"""Records with defaults, so that a test says only what it is about."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from budgetd_rules.meters import Account, Kind, MeterKey, Reading, View, view
+from budgetd_rules.rule import Clockwork, Level, Rule, RuleText, Selector, Steps, build_rule
+from budgetd_rules.values import Value
+
+NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+STALE_AFTER = timedelta(hours=1)
+Number = int | str
+
+
+def minutes(count: float) -> datetime:
+    """So long after noon."""
+    return NOON + timedelta(minutes=count)
+
+
+def account(name: str = "voice", provider: str = "cekura", **labels: str) -> Account:
+    return Account(
+        name=name,
+        provider=provider,
+        title="Cekura",
+        labels=labels,
+        owner="voice@acme.example",
+        refill="https://dashboard.example/billing",
+        at_zero="calls stop",
+        stale_after=STALE_AFTER,
+    )
+
+
+def reading(
+    meter: str = "credits",
+    kind: Kind = Kind.BALANCE,
+    *,
+    account: str = "voice",
+    unit: str = "credits",
+    as_of: datetime = NOON,
+    rolling: bool = False,
+    fields: Mapping[str, Value | int] | None = None,
+    **more: Value | int,
+) -> Reading:
+    """Whole numbers stand for decimals."""
+    values = {name: _value(value) for name, value in {**(fields or {}), **more}.items()}
+    return Reading(key=MeterKey(account, meter), kind=kind, unit=unit, as_of=as_of, fields=values, rolling=rolling)
+
+
+def _value(value: Value | int) -> Value:
+    return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def viewed(one: Reading, now: datetime | None = None) -> View:
+    return view(one, now or one.as_of, STALE_AFTER)
+
+
+def rule(
+    name: str = "low-credits",
+    *,
+    kind: Kind = Kind.BALANCE,
+    warning: str | None = "remaining < 500",
+    critical: str | None = "remaining < 100",
+    clear: str | Mapping[Level, str] = "",
+    unless: str | None = None,
+    sustain: Mapping[Level, timedelta] | None = None,
+    ease_for: timedelta = timedelta(hours=1),
+    remind: Clockwork | Steps | None = None,
+    on: Selector | None = None,
+) -> Rule:
+    levels = {Level.WARNING: warning, Level.CRITICAL: critical}
+    if isinstance(clear, str):
+        clear = dict.fromkeys((level for level, text in levels.items() if text), clear) if clear else {}
+    return build_rule(
+        name,
+        RuleText(
+            on=on or Selector(kinds=frozenset({kind})),
+            levels={level: text for level, text in levels.items() if text},
+            clear=clear,
+            unless=unless,
+            sustain=sustain or {},
+            ease_for=ease_for,
+            remind=remind,
+        ),
+    )
