@@ -35,7 +35,7 @@ format: setup ## rewrite the code as the linter wants it
 	@$(BIN)/ruff format --quiet .
 
 bench: setup ## CPU per poll against a bare GET, memory, time from response to message
-	@$(BIN)/python -m tests.bench
+	@$(BIN)/python tests/bench.py
 
 clean: ## remove what the targets made
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage

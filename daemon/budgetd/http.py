@@ -92,11 +92,12 @@ class _Pool:
 class Client:
     """Sends requests. One for the whole process; `transport` replaces the network in tests."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(self, transport: httpx.AsyncBaseTransport | None = None, keep_alive: timedelta = KEEP_ALIVE) -> None:
         for name in ("httpx", "httpcore"):
             # They log URLs and headers.
             logging.getLogger(name).setLevel(logging.WARNING)
         self._transport = transport
+        self._keep_alive = keep_alive.total_seconds()
         # One for all: each costs 20 ms and 0.8 MiB.
         self._tls = None if transport else httpx.create_ssl_context()
         self._pools: dict[tuple[str, str, int | None], _Pool] = {}
@@ -158,7 +159,7 @@ class Client:
         limits = httpx.Limits(
             max_connections=MAX_CONNECTIONS,
             max_keepalive_connections=MAX_CONNECTIONS,
-            keepalive_expiry=KEEP_ALIVE.total_seconds(),
+            keepalive_expiry=self._keep_alive,
         )
         assert self._tls is not None
         return _Pool(httpx.AsyncHTTPTransport(verify=self._tls, limits=limits))
@@ -167,7 +168,7 @@ class Client:
         """Close the pool unused for longest, if for too long: one at each request keeps their number bounded."""
         origin, pool = next(iter(self._pools.items()))
         idle = asyncio.get_running_loop().time() - pool.used_at
-        if not pool.in_flight and idle > KEEP_ALIVE.total_seconds():
+        if not pool.in_flight and idle > self._keep_alive:
             del self._pools[origin]
             await pool.transport.aclose()
 

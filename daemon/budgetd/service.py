@@ -64,7 +64,7 @@ class Service:
             asyncio.create_task(self._heartbeat()),
         ]
         self._start_metronome()
-        logger.info("ready", extra={"accounts": len(self._wired.scheduled), "channels": len(self._wired.channels)})
+        logger.info("ready", extra={"accounts": len(self._wired.plan.scheduled), "channels": len(self._wired.channels)})
         systemd.notify("READY=1")
         await self._stopping.wait()
         logger.info("stopping")
@@ -76,6 +76,10 @@ class Service:
         await self._collector.stop()
         await self._outbox.finish(STOP_WITHIN)
         logger.info("stopped")
+
+    def stop(self) -> None:
+        """Asks for an orderly stop; `run` returns when it is done."""
+        self._stopping.set()
 
     def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return asyncio.create_task(self._guarded(name, work), name=name)
@@ -159,7 +163,7 @@ class Service:
 
     async def _feed_watchdog(self) -> None:
         """Only while the store answers and every room has moved lately."""
-        await self._wired.worker.run(self._wired.probe)
+        await self._wired.worker.run(self._wired.db.execute, "SELECT 1")
         oldest = min(self._progress.values(), default=time.monotonic())
         if time.monotonic() - oldest < 2 * JUDGE_EVERY.total_seconds():
             systemd.notify("WATCHDOG=1")
@@ -171,7 +175,7 @@ class Service:
 
     def _on_signal(self, caught: signal.Signals) -> None:
         """The first asks for an orderly stop; the second is not caught any more, and ends the process at once."""
-        self._stopping.set()
+        self.stop()
         loop = asyncio.get_running_loop()
         for one in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(one)

@@ -1,11 +1,11 @@
 """The JSON shapes of `--json`, which scripts rely on: times UTC ISO-8601, decimals as text, unknown null."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from budgetd.store.status import AccountStatus, ChannelStatus, EpisodeStatus, NoticeStatus
 from budgetd_rules.encoding import at, maybe_at, write_value
-from budgetd_rules.meters import View
+from budgetd_rules.meters import Kind, View
 from budgetd_rules.polls import Outage, Poll
 from budgetd_rules.watches import Change
 
@@ -117,4 +117,30 @@ def status_json(
         "accounts": list(accounts),
         "episodes": [episode_json(episode) for episode in episodes],
         "channels": [channel_json(channel) for channel in channels],
+    }
+
+
+class _Meter(Protocol):
+    """A provider's meter, as far as it is shown."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def unit(self) -> str: ...
+    @property
+    def gives(self) -> frozenset[str]: ...
+
+
+def provider_json(name: str, title: str, docs: str, key_hint: str, meters: Iterable[_Meter]) -> Json:
+    return {
+        "provider": name,
+        "title": title,
+        "docs": docs,
+        "key": key_hint,
+        "meters": [
+            {"meter": meter.name, "kind": meter.kind, "unit": meter.unit, "fields": sorted(meter.gives)}
+            for meter in meters
+        ],
     }

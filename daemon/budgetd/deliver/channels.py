@@ -72,6 +72,8 @@ class Channel:
             service.socket_connect_timeout = min(service.socket_connect_timeout, SOCKET_TIMEOUT)
             service.socket_read_timeout = min(service.socket_read_timeout, SOCKET_TIMEOUT)
             service.retry = 0
+            # Mail would wait 5.5 s between two messages; the outbox groups and paces them already.
+            service.request_rate_per_sec = 0
         self._worker = Worker(f"channel {name}")
 
     async def send(self, message: Message) -> Sent:
@@ -92,14 +94,15 @@ class Channel:
                 body=message.body,
                 notify_type=_TYPES[message.level],
                 body_format=NotifyFormat.TEXT,
+                log_level=logging.DEBUG,
             )
             took = timedelta(seconds=time.monotonic() - started)
             if result:
                 return Sent(outcome=Outcome.OK, took=took)
             entries = [(entry.level, entry.message) for service in result for attempt in service for entry in attempt]
-            said = " ".join(text for level, text in entries if level not in ("DEBUG", "TRACE"))
+            said = " ".join(text for level, text in entries if level in _LOUD)
             return Sent(
-                outcome=outcome_of(text for _, text in entries),
+                outcome=outcome_of(entries),
                 took=took,
                 error=self._without_secrets(said) or "Apprise gave no reason",
             )
@@ -112,18 +115,32 @@ class Channel:
         return " ".join(text.split())[:500]
 
 
-# What proves that nothing arrived.
+# What proves that nothing arrived: an answer with an error, or no connection to begin with. A mail server's refusal
+# stands in a tuple (or by recipient), a connection that never was in what urllib3 says of its retries.
 _REFUSED: Final = re.compile(
-    r"error=\d|NewConnectionError|ConnectTimeout|NameResolutionError|Failed to resolve|Connection refused"
-    r"|Name or service not known|No route to host|Network is unreachable"
+    r"""
+    error=\d{3}
+    | ^Connection\ error\ while\ submitting\ email
+    | ^Socket\ Exception:\ \(\d{3},\ b
+    | ^Socket\ Exception:\ \{.*:\ \(\d{3},\ b
+    | ^Socket\ Exception:\ \w+Pool\(.*Max\ retries\ exceeded\ with\ url:\ .*\(Caused\ by\ (
+        NewConnectionError | ConnectTimeoutError | NameResolutionError
+        | ProxyError\('Unable\ to\ connect | SSLError\(SSL(Error|CertVerificationError)\(1
+      )
+    """,
+    re.MULTILINE | re.DOTALL | re.VERBOSE,
 )
-_LOST: Final = re.compile(r"Read timed out|Connection aborted|RemoteDisconnected|Connection reset|ReadTimeout")
+_SOCKET: Final = "Socket Exception: "
+_LOUD: Final = frozenset({"WARNING", "ERROR", "CRITICAL"})
 
 
-def outcome_of(said: Iterable[str]) -> Outcome:
-    """Failed or unknown, from the log entries of a send that did not succeed."""
-    text = "\n".join(said)
-    return Outcome.FAILED if _REFUSED.search(text) and not _LOST.search(text) else Outcome.UNKNOWN
+def outcome_of(entries: Iterable[tuple[str, str]]) -> Outcome:
+    """Failed or unknown, from the log entries (level, text) of a send that did not succeed.
+
+    Quiet entries hold our own message and the service's answer, where any words may stand: they prove nothing.
+    """
+    text = "\n".join(text for level, text in entries if level in _LOUD or text.startswith(_SOCKET))
+    return Outcome.FAILED if _REFUSED.search(text) else Outcome.UNKNOWN
 
 
 def _secret_parts(url: Secret) -> list[str]:

@@ -51,12 +51,12 @@ class EpisodeStatus:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelStatus:
     name: str
-    last_success: datetime | None
-    failing_since: datetime | None
-    waiting: int
-    held: int
-    dead: int
-    last_error: str | None
+    last_success: datetime | None = None
+    failing_since: datetime | None = None
+    waiting: int = 0
+    held: int = 0
+    dead: int = 0
+    last_error: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,5 @@
+"""`python -m budgetd` is `budgetd`."""
+
+from budgetd.cli import main
+
+main()

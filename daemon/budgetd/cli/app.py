@@ -1,0 +1,282 @@
+"""The verbs. Each reads the config, does one thing, and prints it: for people, or as JSON for scripts."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from budgetd import log, views
+from budgetd.cli.tables import Printer
+from budgetd.collect.poll import poll as poll_once
+from budgetd.collect.provider import load_providers
+from budgetd.config import Config, find_config, load_config
+from budgetd.deliver.channels import Channel
+from budgetd.errors import BudgetdError, UsageError
+from budgetd.http import Client
+from budgetd.judge import views_of
+from budgetd.service import Service
+from budgetd.store import database
+from budgetd.store import status as stored
+from budgetd.store.notices import Outcome
+from budgetd.store.status import AccountStatus, ChannelStatus, Status
+from budgetd.validation import did_you_mean
+from budgetd.wiring import Outline, Plan, make_outline, make_plan, warnings, wire
+from budgetd_rules.messages import Message
+from budgetd_rules.meters import View, view
+from budgetd_rules.polls import Poll
+from budgetd_rules.rule import Level
+
+app = typer.Typer(
+    name="budgetd",
+    help="Watches the credits, quotas and subscriptions you buy, and tells you once before they run out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+channels_app = typer.Typer(help="The channels that messages go to.", no_args_is_help=True)
+app.add_typer(channels_app, name="channels")
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="The config file. Else $BUDGETD_CONFIG, /etc/budgetd/config.toml, yours."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _config(given: Path | None) -> Config:
+    return load_config(find_config(given))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 - a command reads the clock once, here
+
+
+def _printer(outline: Outline, now: datetime) -> Printer:
+    return Printer(Console(), outline.zone, now)
+
+
+def _print_json(shape: Any) -> None:  # noqa: ANN401 - whatever JSON has
+    print(json.dumps(shape, indent=2, ensure_ascii=False))
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"budgetd {version('budgetd')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    log.set_up("warning")
+
+
+@app.command()
+def run(
+    config: ConfigOption = None,
+    log_level: Annotated[LogLevel, typer.Option(help="How much to log.")] = LogLevel.INFO,
+) -> None:
+    """Run the service: poll, judge and tell, until SIGTERM or SIGINT."""
+    log.set_up(log_level)
+    plan = make_plan(_config(config))
+    for warning in warnings(plan.outline):
+        logging.getLogger("budgetd.config").warning(warning)
+    asyncio.run(_serve(plan))
+
+
+async def _serve(plan: Plan) -> None:
+    async with wire(plan) as wired:
+        await Service(wired).run()
+
+
+@app.command()
+def check(config: ConfigOption = None) -> None:
+    """Check the config: providers, secrets, channels, routes and rules. Exits with 78 where something is wrong."""
+    plan = make_plan(_config(config))
+    for warning in warnings(plan.outline):
+        print(f"warning: {warning}")
+    outline = plan.outline
+    counts = [(len(plan.scheduled), "account"), (len(plan.urls), "channel"), (len(outline.ruleset.rules), "rule")]
+    counted = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
+    print(f"{outline.config.path}: good: {counted}")
+
+
+@app.command()
+def poll(
+    accounts: Annotated[list[str] | None, typer.Argument(help="Only these accounts.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Poll once and print what the vendors say. Tells no one, stores nothing. Exits with 1 where a poll failed."""
+    plan = make_plan(_config(config))
+    wanted = _named(accounts or [], list(plan.scheduled), "account") or list(plan.scheduled)
+    now = _now()
+    polls = asyncio.run(_poll_all(plan, wanted, now))
+    known = plan.outline.ruleset.accounts
+    seen = [(one, [view(reading, now, known[one.account].stale_after) for reading in one.readings]) for one in polls]
+    if as_json:
+        _print_json([views.poll_json(one, viewed) for one, viewed in seen])
+    else:
+        printer = _printer(plan.outline, now)
+        for one, viewed in seen:
+            printer.poll(one, viewed)
+    if any(one.outages for one in polls):
+        raise typer.Exit(1)
+
+
+async def _poll_all(plan: Plan, accounts: Sequence[str], now: datetime) -> list[Poll]:
+    client = Client()
+    try:
+        return await asyncio.gather(*(poll_once(plan.scheduled[name].source, client, now) for name in accounts))
+    finally:
+        await client.aclose()
+
+
+def _named(given: Sequence[str], known: Sequence[str], what: str) -> list[str]:
+    for name in given:
+        if name not in known:
+            raise UsageError(f"no {what} is named {name!r}{did_you_mean(name, list(known))}")
+    return list(given)
+
+
+@app.command()
+def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show every account as last read, the open episodes and the channels."""
+    outline = make_outline(_config(config))
+    db = database.open_for_reading(outline.config.state)
+    now = _now()
+    found = stored.load_status(db) if db else Status(accounts={}, episodes=(), channels={}, unrouted=0)
+    accounts = [
+        (found.accounts.get(name) or AccountStatus(name=name), account.provider)
+        for name, account in outline.ruleset.accounts.items()
+    ]
+    readings = [reading for account, _ in accounts for reading in account.readings]
+    viewed = views_of(db, outline.ruleset, readings, now) if db else {}
+    channels = [found.channels.get(name) or ChannelStatus(name=name) for name in outline.routing.group_wait]
+    channels += [channel for name, channel in found.channels.items() if name not in outline.routing.group_wait]
+    if as_json:
+        shapes = [
+            views.account_json(account, provider, viewed.get(account.name, {}).values())
+            for account, provider in accounts
+        ]
+        _print_json(views.status_json(shapes, found.episodes, channels))
+        return
+    printer = _printer(outline, now)
+    if db is None:
+        printer.say(f"{outline.config.state}: nothing yet: the daemon has not run on this config")
+    printer.accounts([(account, list(viewed.get(account.name, {}).values())) for account, _ in accounts])
+    printer.say("")
+    if found.episodes:
+        printer.episodes(found.episodes)
+    else:
+        printer.say("no open episodes")
+    printer.say("")
+    printer.channels(channels)
+    _print_gaps(printer, outline, [one for meters in viewed.values() for one in meters.values()], found.unrouted)
+
+
+def _print_gaps(printer: Printer, outline: Outline, seen: Sequence[View], unrouted: int) -> None:
+    """What nobody would hear of."""
+    unwatched = [
+        f"{one.key.account} {one.key.meter}" for one in seen if not outline.ruleset.watching(one.key, one.reading.kind)
+    ]
+    if unwatched:
+        printer.say(f"\nwatched by no rule: {', '.join(unwatched)}")
+    if unrouted:
+        printer.say(f"\n{unrouted} changes of open episodes were told to no channel: no route took them", "yellow")
+
+
+@app.command()
+def episodes(
+    episode: Annotated[str | None, typer.Argument(help="An id, or how it begins: show it whole.")] = None,
+    config: ConfigOption = None,
+    ended_too: Annotated[bool, typer.Option("--all", help="Ended ones too.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List the episodes; of one, what happened, whom it was told, and in which words."""
+    outline = make_outline(_config(config))
+    db = database.open_for_reading(outline.config.state)
+    found = stored.load_episodes(db, episode, ended_too=ended_too) if db else ()
+    if episode is not None and not found:
+        raise UsageError(f"no episode's id begins with {episode!r}; `budgetd episodes --all` lists them")
+    if as_json:
+        _print_json([views.course_json(one) for one in found])
+        return
+    printer = _printer(outline, _now())
+    if episode is not None:
+        for one in found:
+            printer.course(one)
+    elif found:
+        printer.episodes(found)
+    else:
+        printer.say("no episodes" if ended_too else "no open episodes")
+
+
+@channels_app.command("test")
+def channels_test(
+    name: Annotated[str, typer.Argument(help="The channel's name in the config.")], config: ConfigOption = None
+) -> None:
+    """Send a real message through a channel, and show what the service said. Exits with 1 where it failed."""
+    plan = make_plan(_config(config))
+    _named([name], list(plan.urls), "channel")
+    message = Message(
+        title=f"TEST of the channel {name}",
+        body="budgetd can reach you here. This is a test: nothing has run out.",
+        level=Level.INFO,
+    )
+    sent = asyncio.run(Channel(name, plan.urls[name]).send(message))
+    took = f"{sent.took / timedelta(milliseconds=1):.0f} ms"
+    if sent.outcome is not Outcome.OK:
+        raise BudgetdError(f"channel {name}: {sent.outcome} after {took}: {sent.error}")
+    print(f"channel {name}: sent in {took}")
+
+
+@app.command()
+def providers(
+    name: Annotated[str | None, typer.Argument(help="Only this one.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the providers that budgetd knows, and what each one measures."""
+    known = load_providers()
+    if name is not None:
+        _named([name], list(known), "provider")
+        known = {name: known[name]}
+    if as_json:
+        _print_json(
+            [
+                views.provider_json(one.name, one.title, one.docs, one.key_hint, one.meters.values())
+                for one in known.values()
+            ]
+        )
+        return
+    printer = Printer(Console(), UTC, _now())
+    for one in known.values():
+        printer.say(f"{one.name}: {one.title}", "bold")
+        printer.say(f"  key: {one.key_hint}\n  docs: {one.docs}")
+        for meter in one.meters.values():
+            printer.say(f"  {meter.name} ({meter.kind}): {', '.join(sorted(meter.gives))}")
+
+
+@app.command()
+def demo() -> None:
+    """Watch it work: four vendors on loopback, a real webhook and a real mailbox, in under a minute."""
+    from budgetd.demo.story import run_demo  # noqa: PLC0415 - its servers are of no use to the other verbs
+
+    run_demo(print)

@@ -1,0 +1,110 @@
+"""What the verbs print for people: tables on a terminal, the same text without colour elsewhere."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, tzinfo
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from budgetd.store.status import AccountStatus, ChannelStatus, EpisodeStatus, NoticeStatus
+from budgetd_rules.judgement import NoticeState
+from budgetd_rules.messages import describe, harmless, moment, show
+from budgetd_rules.meters import KINDS, View
+from budgetd_rules.polls import Outage, Poll
+from budgetd_rules.rule import Level
+from budgetd_rules.values import UNKNOWN
+
+_STYLES: Mapping[Level, str] = {Level.CRITICAL: "bold red", Level.WARNING: "yellow", Level.INFO: "cyan"}
+
+
+class Printer:
+    """Prints in the reader's zone, at one instant."""
+
+    def __init__(self, console: Console, zone: tzinfo, now: datetime) -> None:
+        self._console, self._zone, self._now = console, zone, now
+
+    def say(self, text: str, style: str = "") -> None:
+        self._console.print(Text(text, style=style), soft_wrap=True)
+
+    def _table(self, *columns: str) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        return table
+
+    def _when(self, at: datetime | None) -> str:
+        return moment(at, self._zone, self._now) if at else "never"
+
+    def poll(self, poll: Poll, views: Sequence[View]) -> None:
+        """Every field that is known, in the order of the kind."""
+        self.say(f"{poll.account} ({poll.provider})", "bold")
+        table = self._table("meter", "kind", "field", "value")
+        for view in views:
+            for number, name in enumerate(KINDS[view.reading.kind].all):
+                value = view.fields[name]
+                text = self._when(value) if isinstance(value, datetime) else show(value)
+                if value is not UNKNOWN or number == 0:
+                    table.add_row(harmless(view.key.meter), view.reading.kind, name, text)
+        if views:
+            self._console.print(table)
+        self._outages(poll.outages)
+        self.say("")
+
+    def _outages(self, outages: Iterable[Outage]) -> None:
+        for outage in outages:
+            self.say(f"  {outage.cause} at {outage.request}: {outage.detail}", "red")
+
+    def accounts(self, accounts: Iterable[tuple[AccountStatus, Sequence[View]]]) -> None:
+        table = self._table("account", "last poll", "meter", "state")
+        for account, views in accounts:
+            name, polled = account.name, self._when(account.last_poll)
+            for view in views:
+                stale = f", as last read {self._when(view.reading.as_of)}" if view.stale else ""
+                state = describe(view, self._zone, self._now) + stale
+                table.add_row(name, polled, harmless(view.key.meter), state)
+                name = polled = ""
+            for outage in account.outages:
+                table.add_row(name, polled, Text(outage.cause, "red"), outage.detail)
+                name = polled = ""
+            if name:
+                table.add_row(name, polled, "", "nothing read yet")
+        self._console.print(table)
+
+    def episodes(self, episodes: Iterable[EpisodeStatus]) -> None:
+        table = self._table("episode", "level", "rule", "account", "meter", "since", "until")
+        for one in episodes:
+            episode = one.episode
+            level = Text(episode.level.label, _STYLES[episode.level] if not episode.ended_at else "dim")
+            until = self._when(episode.ended_at) if episode.ended_at else "open" + (", acked" if one.acked else "")
+            since = self._when(episode.opened_at)
+            table.add_row(episode.id, level, *episode.key[:2], harmless(episode.key.meter), since, until)
+        self._console.print(table)
+
+    def course(self, one: EpisodeStatus) -> None:
+        """One episode whole: what happened, whom it was told, and in which words."""
+        self.episodes([one])
+        for change in one.changes:
+            values = ", ".join(f"{name} {show(value)}" for name, value in change.values.items())
+            level = f" {change.new.label}" if change.new else ""
+            self.say(f"{self._when(change.at)}  {change.kind}{level}: {change.reason}  ({values})")
+            for notice in one.notices:
+                if notice.change == change.id:
+                    self._notice(notice)
+
+    def _notice(self, notice: NoticeStatus) -> None:
+        sent = f" at {self._when(notice.sent_at)}" if notice.sent_at else ""
+        tries = f" after {notice.attempts} attempts ({', '.join(notice.outcomes)})" if notice.attempts > 1 else ""
+        reason = f": {notice.reason}" if notice.reason and notice.state is not NoticeState.SENT else ""
+        self.say(f"    {notice.channel}: {notice.state}{sent}{tries}{reason}")
+        if notice.said and notice.state is NoticeState.SENT:
+            for line in "\n".join(notice.said).splitlines():
+                self.say(f"        {line}", "dim")
+
+    def channels(self, channels: Iterable[ChannelStatus]) -> None:
+        table = self._table("channel", "last success", "waiting", "held", "dead", "last error")
+        for one in channels:
+            counts = (str(one.waiting), str(one.held), str(one.dead))
+            table.add_row(one.name, self._when(one.last_success), *counts, one.last_error or "")
+        self._console.print(table)

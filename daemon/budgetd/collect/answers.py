@@ -1,0 +1,118 @@
+"""What the requests of one poll brought, each judged by itself: answered, absent or failed, and the values in it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Final
+
+from budgetd.collect.bodies import read_body, unwrap
+from budgetd.collect.failures import explain, find_cause
+from budgetd.collect.paths import Path, PathError
+from budgetd.collect.plans import RequestPlan, ValuePlan
+from budgetd.collect.provider import Provider
+from budgetd.collect.texts import Redact, one_line
+from budgetd.collect.values import MalformedError
+from budgetd.http import Answer, RequestFailedError
+from budgetd_rules.polls import Cause, Outage
+from budgetd_rules.values import UNKNOWN, Value, ValueType
+
+_LONGEST_DETAIL: Final = 500
+
+Outcome = Answer | RequestFailedError
+
+
+class State(Enum):
+    ANSWERED = "answered"
+    ABSENT = "absent"
+    """An optional request that the vendor has nothing to say to."""
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One request's answer. `document` is there where it was answered, `headers` wherever something came."""
+
+    state: State
+    document: object = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """One poll being read, and what is wrong so far."""
+
+    provider: Provider
+    account: str
+    now: datetime
+    redact: Redact
+    outages: list[Outage] = field(default_factory=list)
+
+    def blame(self, request: str, detail: str, cause: Cause = Cause.MALFORMED) -> None:
+        detail = one_line(detail, self.redact, _LONGEST_DETAIL)
+        self.outages.append(Outage(request=request, cause=cause, detail=detail))
+
+
+def judge(visit: Visit, plan: RequestPlan, outcome: Outcome) -> Seen:
+    if isinstance(outcome, RequestFailedError):
+        visit.blame(plan.name, outcome.detail, outcome.cause)
+        return Seen(state=State.FAILED)
+    headers = outcome.headers
+    if plan.optional and outcome.status in (403, 404):
+        return Seen(state=State.ABSENT, headers=headers)
+    document, fault = read_body(plan, outcome, visit.redact)
+    cause = find_cause(visit.provider, outcome, document)
+    if cause:
+        visit.blame(plan.name, explain(visit.provider, outcome, document, cause, visit.redact), cause)
+        return Seen(state=State.FAILED, headers=headers)
+    if fault:
+        visit.blame(plan.name, f"HTTP {outcome.status}: {fault}")
+        return Seen(state=State.FAILED, headers=headers)
+    if plan.optional and not document:
+        return Seen(state=State.ABSENT, headers=headers)
+    return Seen(state=State.ANSWERED, document=_unwrap(visit, plan, document), headers=headers)
+
+
+def _unwrap(visit: Visit, plan: RequestPlan, document: object) -> object:
+    for name in plan.unwrap:
+        try:
+            document = unwrap(document, name, visit.redact)
+        except MalformedError as error:
+            visit.blame(plan.name, str(error))
+    return document
+
+
+def read_values(visit: Visit, plan: RequestPlan, seen: Seen) -> dict[str, Value]:
+    """All values of the request, those that it did not bring being unknown. Headers count in errors as well."""
+    return {value.name: _read_value(visit, value, seen) for value in plan.values}
+
+
+def _read_value(visit: Visit, value: ValuePlan, seen: Seen) -> Value:
+    try:
+        raw = value.path.search(seen.document) if value.path else _find_header(value, seen.headers)
+        return value.reader.read(raw, visit.now, visit.redact)
+    except (PathError, MalformedError) as error:
+        visit.blame(value.request, f"values.{value.name}: {error}")
+        return UNKNOWN
+
+
+def _find_header(value: ValuePlan, headers: Mapping[str, str]) -> object:
+    text = next((headers[name] for name in value.headers if headers.get(name)), None)
+    return text.split(",") if text and value.reader.type is ValueType.NUMBERS else text
+
+
+def has_any(values: Mapping[str, Value], lists: Iterable[Path], document: object) -> bool:
+    """Whether an answer had anything that was looked for: one without is of another shape than the file says."""
+    paths = list(lists)
+    return (
+        not (values or paths)
+        or any(value is not UNKNOWN for value in values.values())
+        or any(_is_there(path, document) for path in paths)
+    )
+
+
+def _is_there(path: Path, document: object) -> bool:
+    try:
+        return path.search(document) is not None
+    except PathError:
+        return True  # Whoever reads the list says what is wrong.

@@ -1,0 +1,105 @@
+"""The collecting room: polls what is due, some at a time and no account twice at once, and records what came."""
+
+import asyncio
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from budgetd.collect.poll import Source, poll
+from budgetd.http import Client
+from budgetd.store import polls
+from budgetd.store.database import Store
+from budgetd.store.polls import Finished
+from budgetd.threads import Spawn, Worker
+
+IN_FLIGHT: Final = 100
+LONGEST_PAUSE: Final = timedelta(hours=24)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheduled:
+    """An account's source, and how often it is polled."""
+
+    source: Source
+    interval: timedelta
+
+
+class Collector:
+    """Polls the accounts of one config. `finished` is called when there is something to record."""
+
+    def __init__(
+        self,
+        db: Store,
+        worker: Worker,
+        client: Client,
+        accounts: Mapping[str, Scheduled],
+        spawn: Spawn,
+        finished: Callable[[], None],
+    ) -> None:
+        self._db, self._worker, self._client, self._accounts = db, worker, client, accounts
+        self._spawn, self._call_finished = spawn, finished
+        self._in_flight: dict[str, asyncio.Task[None]] = {}
+        self._finished: list[Finished] = []
+        # A poll that fails in a way nobody foresaw leaves nothing in the store: this keeps it from coming each second.
+        self._not_before: dict[str, datetime] = {}
+        self.is_behind = False
+
+    async def plan(self, now: datetime) -> None:
+        """Every account is due by its own time at the latest: a shortened interval counts from now on."""
+        due_at = {name: next_poll_at(now, one.interval, name) for name, one in self._accounts.items()}
+        self._not_before.clear()
+        providers = {name: one.source.provider.name for name, one in self._accounts.items()}
+        await self._worker.run(polls.plan, self._db, providers, due_at, now)
+
+    async def poll_due(self, now: datetime) -> None:
+        due = [
+            name
+            for name in await self._worker.run(polls.due, self._db, now)
+            if name in self._accounts and name not in self._in_flight and self._not_before.get(name, now) <= now
+        ]
+        room = max(IN_FLIGHT - len(self._in_flight), 0)
+        self.is_behind = len(due) > room
+        for name in due[:room]:
+            self._in_flight[name] = self._spawn(f"poll {name}", self._poll(name, now))
+
+    async def _poll(self, name: str, now: datetime) -> None:
+        """An account stays in flight until its poll is recorded, so that a store that refuses can't lose readings."""
+        scheduled = self._accounts[name]
+        due_at = self._not_before[name] = next_poll_at(now, scheduled.interval, name)
+        try:
+            seen = await poll(scheduled.source, self._client, now)
+        except BaseException:
+            del self._in_flight[name]
+            raise
+        retry_until = now + min(seen.retry_after, LONGEST_PAUSE) if seen.retry_after else None
+        self._finished.append(
+            Finished(poll=seen, next_poll_at=max(due_at, retry_until or due_at), retry_until=retry_until)
+        )
+        self._call_finished()
+
+    async def record(self) -> bool:
+        """Writes what has come since the last time, as one transaction; false where nothing has."""
+        batch = list(self._finished)
+        if not batch:
+            return False
+        await self._worker.run(polls.record, self._db, batch)
+        del self._finished[: len(batch)]
+        for one in batch:
+            del self._in_flight[one.poll.account]
+        return True
+
+    async def stop(self) -> None:
+        """Gives up the polls in flight, and records those that have ended."""
+        for task in list(self._in_flight.values()):
+            task.cancel()
+        await asyncio.gather(*self._in_flight.values(), return_exceptions=True)
+        await self.record()
+
+
+def next_poll_at(now: datetime, interval: timedelta, account: str) -> datetime:
+    """The next instant of the account's own grid: its phase is always the same, so accounts spread and stay spread."""
+    phase = interval * (zlib.crc32(account.encode()) / 2**32)
+    return now + interval - (now - _EPOCH - phase) % interval

@@ -1,0 +1,73 @@
+"""Answers that are failures: which cause, what to tell people, and when to come again."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final
+
+from budgetd.collect.paths import Path, PathError
+from budgetd.collect.provider import Provider
+from budgetd.collect.texts import Redact, one_line
+from budgetd.collect.times import Encoding, parse_time
+from budgetd.http import Answer
+from budgetd_rules.polls import Cause
+
+LONGEST_PAUSE: Final = timedelta(hours=24)
+_LONGEST_ID: Final = 64
+
+_CAUSES: Final = {
+    401: Cause.REJECTED,
+    402: Cause.EXHAUSTED,
+    403: Cause.REJECTED,
+    404: Cause.NOT_FOUND,
+    408: Cause.VENDOR_ERROR,
+    410: Cause.NOT_FOUND,
+    429: Cause.RATE_LIMITED,
+}
+
+
+def is_success(answer: Answer) -> bool:
+    return 200 <= answer.status < 300
+
+
+def find_cause(provider: Provider, answer: Answer, document: object) -> Cause | None:
+    """What the body itself says, else what the status means; None where the answer is no failure."""
+    for cause, condition in provider.causes:
+        if _follow(condition, document) is True:
+            return cause
+    if is_success(answer):
+        return None
+    return _CAUSES.get(answer.status, Cause.VENDOR_ERROR if answer.status >= 500 else Cause.MALFORMED)
+
+
+def explain(provider: Provider, answer: Answer, document: object, cause: Cause, redact: Redact) -> str:
+    refused = " (the vendor refused the request)" if cause is Cause.MALFORMED else ""
+    said = _quote(provider.detail, document, redact)
+    request_id = one_line(answer.header(provider.request_id) or "", redact, _LONGEST_ID)
+    parts = [f"HTTP {answer.status}{refused}", said and f": {said}", request_id and f" [{request_id}]"]
+    if cause is Cause.REJECTED and provider.key_hint:
+        parts.append(f"; {provider.key_hint}")
+    return "".join(parts)
+
+
+def read_retry_after(answers: Iterable[Answer], now: datetime) -> timedelta | None:
+    """The longest pause that a failure asks for; what is no future time asks for none."""
+    pauses = [_pause(answer, now) for answer in answers if not is_success(answer)]
+    return max((min(pause, LONGEST_PAUSE) for pause in pauses if pause > timedelta()), default=None)
+
+
+def _pause(answer: Answer, now: datetime) -> timedelta:
+    text = answer.header("retry-after")
+    until = parse_time(text, Encoding.DELTA, now) or parse_time(text, Encoding.HTTP_DATE, now)
+    return until - now if until else timedelta()
+
+
+def _quote(places: Iterable[Path], document: object, redact: Redact) -> str:
+    texts = (one_line(found, redact) for path in places if isinstance(found := _follow(path, document), str))
+    return next(filter(None, texts), "")
+
+
+def _follow(path: Path, document: object) -> object:
+    try:
+        return path.search(document)
+    except PathError:
+        return None

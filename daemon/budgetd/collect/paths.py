@@ -1,0 +1,53 @@
+"""JMESPath, checked when a provider file is loaded, and with one way to fail when it is used."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+from jmespath.functions import Functions
+from jmespath.parser import ParsedResult
+
+# These take or make binary floating point, while the numbers of an answer are decimal: the expressions compute.
+_NUMERIC: Final = frozenset({"abs", "avg", "ceil", "floor", "sum", "to_number"})
+
+
+class PathError(ValueError):
+    """One line: what is wrong with a path, or why it could not be followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    text: str
+    _parsed: ParsedResult = field(repr=False, compare=False)
+
+    def search(self, document: object) -> object:
+        """What is there, or None. Raises PathError where the document is of a shape that the path can't be used on."""
+        try:
+            found: object = self._parsed.search(document)
+        except (JMESPathError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+            raise PathError(f"the path {self.text!r} can't be followed here") from error
+        return found
+
+
+def compile_path(text: str) -> Path:
+    try:
+        parsed = jmespath.compile(text)
+    except (JMESPathError, ValueError) as error:
+        reason = " ".join(str(error).split("\n")[0].split())
+        raise PathError(f"{text!r} is no JMESPath: {reason}") from error
+    for function in _functions(parsed.parsed):
+        if function not in Functions.FUNCTION_TABLE:
+            raise PathError(f"{text!r}: JMESPath has no function {function}")
+        if function in _NUMERIC:
+            raise PathError(f"{text!r}: {function} would compute with rounded numbers; do it in the meter's expression")
+    return Path(text, parsed)
+
+
+def _functions(node: Mapping[str, Any]) -> Iterator[str]:
+    if node["type"] == "function_expression":
+        yield node["value"]
+    for child in node["children"]:
+        if isinstance(child, Mapping):
+            yield from _functions(child)

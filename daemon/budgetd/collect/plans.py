@@ -1,0 +1,72 @@
+"""The parts of a provider, ready for use: its requests, its values, and how they become meters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from budgetd.collect.paths import Path
+from budgetd.collect.values import Reader
+from budgetd_rules.expressions import Expression
+from budgetd_rules.meters import Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValuePlan:
+    """Where a value stands: at a path in the body, or in the first of these headers that is there."""
+
+    name: str
+    request: str
+    path: Path | None
+    headers: tuple[str, ...]
+    reader: Reader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestPlan:
+    name: str
+    path: str
+    query: Mapping[str, str]
+    optional: bool
+    body: Literal["object", "list", "any", "none"]
+    unwrap: tuple[str, ...]
+    values: tuple[ValuePlan, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldPlan:
+    """`items` are the names of an item's parts that the expression reads, and where and how."""
+
+    expression: Expression
+    items: Mapping[str, tuple[Path, Reader]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Each:
+    """The list that a meter fans out over: one meter for each of its items, named by its key."""
+
+    request: str
+    path: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meter:
+    """`gives` are the fields that it can ever know, derived ones included; `values` those that its fields come from."""
+
+    name: str
+    kind: Kind
+    unit: str
+    rolling: bool
+    each: Each | None
+    when: FieldPlan | None
+    fields: Mapping[str, FieldPlan]
+    values: frozenset[str]
+    requests: frozenset[str]
+    gives: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Param:
+    help: str
+    default: str | None
+    required: bool

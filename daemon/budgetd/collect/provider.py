@@ -1,0 +1,102 @@
+"""Providers: a vendor's billing API as the rest of `collect` uses it, and where its TOML files are found.
+
+Everything that can be wrong with a file is found here, all of it at once, so that a poll never meets a bad name.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path as FilePath
+from typing import Final
+
+from pydantic import ValidationError
+
+from budgetd.collect.assembly import Assembly
+from budgetd.collect.paths import Path, compile_path
+from budgetd.collect.plans import Meter, Param, RequestPlan
+from budgetd.collect.tables import ProviderTable
+from budgetd.errors import ConfigError
+from budgetd.validation import problem_lines
+from budgetd_rules.polls import Cause
+
+CATALOG: Final = FilePath(__file__).parent / "catalog"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    name: str
+    title: str
+    docs: str
+    base_url: str
+    key_hint: str
+    interval: timedelta | None
+    min_interval: timedelta | None
+    auth_header: str
+    auth_value: str
+    headers: Mapping[str, str]
+    params: Mapping[str, Param]
+    causes: tuple[tuple[Cause, Path], ...]
+    detail: tuple[Path, ...]
+    request_id: str
+    identity: str | None
+    requests: tuple[RequestPlan, ...]
+    meters: Mapping[str, Meter]
+
+
+def load_providers(extra: FilePath | None = None) -> dict[str, Provider]:
+    """The providers that ship and the user's own in the folder `extra`, which replace them by name.
+
+    Raises ConfigError with every problem of every file.
+    """
+    providers: dict[str, Provider] = {}
+    problems: list[str] = []
+    for folder in (CATALOG, extra) if extra else (CATALOG,):
+        for file in sorted(folder.glob("*.toml")):
+            try:
+                provider = load_provider(file)
+            except ConfigError as error:
+                problems += error.problems
+            else:
+                providers[provider.name] = provider
+    if problems:
+        raise ConfigError(problems)
+    return providers
+
+
+def load_provider(file: FilePath) -> Provider:
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"), parse_float=Decimal)
+        table = ProviderTable.model_validate(document)
+    except OSError as error:
+        raise ConfigError([f"{file}: can't be read: {error.strerror}"]) from error
+    except ValidationError as error:
+        raise ConfigError(problem_lines(error, ProviderTable, str(file))) from error
+    except ValueError as error:  # tomllib's, or no UTF-8
+        raise ConfigError([f"{file}: is no TOML: {error}"]) from error
+    assembly = Assembly(table)
+    problems = list(assembly.problems)
+    if table.name != file.stem:
+        problems.insert(0, f"name: is {table.name!r}, and the file is not: call one like the other")
+    if problems:
+        raise ConfigError(f"{file}: {problem}" for problem in problems)
+    return Provider(
+        name=table.name,
+        title=table.title,
+        docs=table.docs,
+        base_url=table.base_url,
+        key_hint=table.key_hint,
+        interval=table.interval,
+        min_interval=table.min_interval,
+        auth_header=table.auth.header,
+        auth_value=table.auth.value,
+        headers=table.headers,
+        params={name: Param(**param.model_dump()) for name, param in table.params.items()},
+        causes=tuple((cause, compile_path(path)) for cause, path in table.causes.items()),
+        detail=tuple(compile_path(path) for path in table.detail),
+        request_id=table.request_id,
+        identity=table.identity,
+        requests=assembly.requests,
+        meters=assembly.meters,
+    )

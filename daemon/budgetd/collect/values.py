@@ -1,0 +1,96 @@
+"""Raw values of an answer as values of a declared type: right, unknown, or refused with a reason.
+
+null, absent and empty are unknown. What is there but not of its type is refused, and nothing in between: a number
+that was guessed is worse than none.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from budgetd.collect.numbers import parse_number
+from budgetd.collect.texts import Redact, one_line
+from budgetd.collect.times import Encoding, parse_time
+from budgetd_rules.values import UNKNOWN, UNLIMITED, Value, ValueType
+
+LONGEST_QUOTE: Final = 40
+
+NOUNS: Final[Mapping[ValueType, str]] = {
+    ValueType.NUMBER: "a number",
+    ValueType.BOOL: "true or false",
+    ValueType.TEXT: "text",
+    ValueType.TIME: "a time",
+    ValueType.NUMBERS: "a list of numbers",
+}
+
+
+class MalformedError(ValueError):
+    """What was expected, and what was there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """How a raw value becomes one of a type; `unlimited` are the numbers and lower-case words that mean just that."""
+
+    type: ValueType
+    encoding: Encoding = Encoding.AUTO
+    unlimited: frozenset[Decimal | str] = frozenset()
+
+    def read(self, raw: object, now: datetime, redact: Redact) -> Value:
+        """Raises MalformedError."""
+        if raw is None or (isinstance(raw, str) and not raw.strip()):
+            return UNKNOWN
+        if isinstance(raw, str) and raw.strip().lower() in self.unlimited:
+            return UNLIMITED
+        value = _READ[self.type](raw, self, now, redact)
+        if value is None:
+            raise MalformedError(f"expected {NOUNS[self.type]}, got {describe(raw, redact)}")
+        return UNLIMITED if isinstance(value, Decimal) and value in self.unlimited else value
+
+
+def _read_bool(raw: object, _reader: Reader, _now: datetime, _redact: Redact) -> bool | None:
+    if isinstance(raw, str):
+        return {"true": True, "false": False}.get(raw.strip().lower())
+    return raw if isinstance(raw, bool) else None
+
+
+def _read_text(raw: object, _reader: Reader, _now: datetime, redact: Redact) -> Value | None:
+    return (one_line(raw, redact) or UNKNOWN) if isinstance(raw, str) else None
+
+
+def _read_numbers(raw: object, _reader: Reader, _now: datetime, _redact: Redact) -> tuple[Decimal, ...] | None:
+    if not isinstance(raw, list):
+        return None
+    numbers = tuple(number for number in map(parse_number, raw) if number is not None)
+    return numbers if len(numbers) == len(raw) else None
+
+
+_READ: Final[Mapping[ValueType, Callable[[object, Reader, datetime, Redact], Value | None]]] = {
+    ValueType.NUMBER: lambda raw, _reader, _now, _redact: parse_number(raw),
+    ValueType.BOOL: _read_bool,
+    ValueType.TEXT: _read_text,
+    ValueType.TIME: lambda raw, reader, now, _redact: parse_time(raw, reader.encoding, now),
+    ValueType.NUMBERS: _read_numbers,
+}
+
+
+def describe(raw: object, redact: Redact) -> str:
+    if isinstance(raw, bool):
+        return str(raw).lower()
+    if isinstance(raw, Decimal):
+        return f"the number {one_line(str(raw), redact, LONGEST_QUOTE)}"
+    if isinstance(raw, str):
+        return f"the text {one_line(raw, redact, LONGEST_QUOTE)!r}"
+    if isinstance(raw, list):
+        return "a list"
+    return "an object" if isinstance(raw, dict) else "null" if raw is None else "no value of JSON"
+
+
+def read_id(raw: object, redact: Redact) -> str | None:
+    """The text of an id, which a whole number is as good as; None for what is none, or is too odd to be a name."""
+    number = parse_number(raw) if isinstance(raw, Decimal) else None
+    if number is not None and number == number.to_integral_value():
+        return str(int(number))
+    return raw if isinstance(raw, str) and raw and one_line(raw, redact) == raw else None

@@ -1,0 +1,196 @@
+"""`make bench`: what a poll costs, against a bare GET in the same run; memory; and how fast a crossing is told.
+
+Ratios are what counts: absolute times drift with the machine.
+"""
+
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+import psutil
+
+from budgetd import log
+from budgetd.config import load_config
+from budgetd.demo.receivers import Inbox, Webhook
+from budgetd.service import Service
+from budgetd.wiring import make_plan, wire
+
+ACCOUNTS = 1000
+BARE_GETS = 3000
+IN_FLIGHT = 10
+INTERVAL = 10
+WARM_UP = 12.0
+MEASURED = 20.0
+CROSSINGS = 15
+
+BILLING = {
+    "balance_expiry": "2027-06-23T10:00:00Z",
+    "organization": 37,
+    "credits_remaining": "7436.08",
+    "credits_used": "36462.14",
+    "initial_balance": "50000.00",
+    "subscription_status": {
+        "status": "active",
+        "is_active": True,
+        "is_trial": False,
+        "pack_name": "Enterprise",
+        "expire_at": "2027-06-15T10:00:00Z",
+        "last_payment_at": "2026-05-15T10:00:00Z",
+        "days_until_expiry": 34,
+        "created_at": "2025-08-01T09:00:00Z",
+        "pack": {
+            "name": "Enterprise",
+            "max_concurrent_runs_limit": 50,
+            "max_agents_limit": 20,
+            "billing_type": "subscription",
+            "subscription_overage": "0.08",
+        },
+    },
+    "created_at": "2024-01-15T10:30:00Z",
+    "updated_at": "2026-05-12T14:25:30Z",
+}
+
+RULES = """
+[rules.low-credits]
+on = { kind = "balance" }
+warning = "remaining_percent < 10"
+critical = "remaining_percent < 2"
+clear = "remaining_percent > 12"
+[rules.subscription-ends]
+on = { kind = "subscription" }
+warning = "days_until_expiry <= 14"
+unless = "auto_renew"
+[rules.vendor-down]
+on = { kind = "connection" }
+warning = "failures >= 3"
+"""
+
+
+async def answer_forever() -> None:
+    """The vendor, in a process of its own: `POST /set` takes the next balance, anything else is billing info."""
+    state = {"credits_remaining": "7436.08", "requests": 0, "low_since": 0.0}
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while request := await reader.readline():
+            while (await reader.readline()) not in (b"\r\n", b""):
+                pass
+            path = request.split()[1].decode()
+            if path.startswith("/set/"):
+                state["credits_remaining"], state["low_since"] = path.removeprefix("/set/"), 0.0
+                body = b"{}"
+            elif path == "/state":
+                body = json.dumps(state).encode()
+            else:
+                state["requests"] = int(state["requests"]) + 1
+                if state["credits_remaining"] == "900.00" and not state["low_since"]:
+                    state["low_since"] = time.monotonic()
+                body = json.dumps(BILLING | {"credits_remaining": state["credits_remaining"]}).encode()
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body))
+            writer.write(body)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+async def bare(url: str) -> float:
+    """CPU seconds of a GET with JSON parsed, by a plain client."""
+    async with httpx.AsyncClient() as client:
+
+        async def get(count: int) -> None:
+            for _ in range(count):
+                (await client.get(url, headers={"X-CEKURA-API-KEY": "key"})).json()
+
+        await get(50)
+        began = time.process_time()
+        await asyncio.gather(*(get(BARE_GETS // IN_FLIGHT) for _ in range(IN_FLIGHT)))
+        return (time.process_time() - began) / BARE_GETS
+
+
+def write_config(folder: Path, base: str, accounts: int, interval: int, channel: str) -> Path:
+    account = '[accounts.account-{}]\nprovider = "cekura"\napi_key = "key"\nbase_url = "{}"\ninterval = "{}s"\n'
+    parts = [f'[daemon]\nstate = "{folder}/budgetd.db"\n', RULES, channel]
+    parts += [account.format(number, base, interval) for number in range(accounts)]
+    path = folder / "config.toml"
+    path.write_text("\n".join(parts))
+    path.chmod(0o600)
+    return path
+
+
+async def pipeline(base: str, folder: Path) -> tuple[float, float, int]:
+    """CPU seconds a poll of the whole service, its RSS in MB, and how many polls that was."""
+    plan = make_plan(load_config(write_config(folder, base, ACCOUNTS, INTERVAL, "")))
+    async with httpx.AsyncClient() as client, wire(plan) as wired:
+        service = Service(wired)
+        running = asyncio.create_task(service.run())
+        await asyncio.sleep(WARM_UP)
+        before, began = (await client.get(f"{base}/state")).json()["requests"], time.process_time()
+        await asyncio.sleep(MEASURED)
+        spent = time.process_time() - began
+        polls = (await client.get(f"{base}/state")).json()["requests"] - before
+        rss = psutil.Process().memory_info().rss / 1e6
+        service.stop()
+        await running
+    return spent / polls, rss, polls
+
+
+async def arrivals(base: str, folder: Path) -> list[float]:
+    """Seconds from the answer that crosses the threshold to the webhook's arrival."""
+    with Webhook("hook", inbox := Inbox()) as webhook:
+        channel = f'[channels.hook]\nurl = "{webhook.url}"\ngroup_wait = "0s"\n'
+        plan = make_plan(load_config(write_config(folder, base, 1, 1, channel)))
+        took = []
+        async with httpx.AsyncClient() as client, wire(plan) as wired:
+            service = Service(wired)
+            running = asyncio.create_task(service.run())
+            for number in range(CROSSINGS):
+                await client.get(f"{base}/set/900.00")
+                await wait_for_messages(inbox, 2 * number + 1)
+                arrived = time.monotonic()
+                took.append(arrived - (await client.get(f"{base}/state")).json()["low_since"])
+                await client.get(f"{base}/set/40000.00")
+                await wait_for_messages(inbox, 2 * number + 2)
+            service.stop()
+            await running
+    return took
+
+
+async def wait_for_messages(inbox: Inbox, count: int) -> None:
+    while len(inbox.received) < count:
+        await asyncio.sleep(0.001)
+
+
+def report(get: float, poll: float, rss: float, polls: int, took: Sequence[float]) -> None:
+    arrival = statistics.median(took) * 1000
+    print(f"bare GET and JSON        {get * 1000:7.3f} ms CPU")
+    print(f"whole poll               {poll * 1000:7.3f} ms CPU   ({polls} polls of {ACCOUNTS} accounts)")
+    print(f"ratio                    {poll / get:7.2f}          aim: below 1.5")
+    print(f"memory (RSS)             {rss:7.0f} MB       aim: below 120")
+    print(f"crossing to webhook      {arrival:7.0f} ms       aim: below 200   (slowest {max(took) * 1000:.0f})")
+
+
+async def main() -> None:
+    log.set_up("warning")
+    server = await asyncio.create_subprocess_exec(sys.executable, __file__, "vendor", stdout=asyncio.subprocess.PIPE)
+    assert server.stdout
+    base = f"http://127.0.0.1:{int(await server.stdout.readline())}"
+    try:
+        with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
+            get = await bare(f"{base}/bare")
+            poll, rss, polls = await pipeline(base, Path(one))
+            report(get, poll, rss, polls, await arrivals(base, Path(two)))
+    finally:
+        server.terminate()
+        await server.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(answer_forever() if sys.argv[1:] == ["vendor"] else main())

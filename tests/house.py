@@ -1,0 +1,166 @@
+"""The house without its network: a real database file, real judging, real Apprise into a list; the clock is given."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from apprise.decorators import notify
+
+from budgetd.credentials import Secret
+from budgetd.deliver.channels import Channel, Sent
+from budgetd.deliver.outbox import Outbox
+from budgetd.judge import judge_all, judge_due
+from budgetd.store import database, polls
+from budgetd.store.polls import Finished
+from budgetd.threads import Worker
+from budgetd_rules.judgement import Judgement, Route, Routing, Ruleset
+from budgetd_rules.messages import Message
+from budgetd_rules.meters import Account, Reading
+from budgetd_rules.polls import Outage, Poll
+from budgetd_rules.rule import Rule
+from build import NOON, account, reading, rule
+
+
+@dataclass
+class Mailbox:
+    """What arrived, as `channel: title`, and whether the service works just now."""
+
+    host: str
+    titles: list[str] = field(default_factory=list)
+    bodies: list[str] = field(default_factory=list)
+    failing: set[str] = field(default_factory=set)
+
+
+_mailboxes: dict[str, Mailbox] = {}
+
+
+@notify(on="mailbox")  # type: ignore[no-untyped-call, untyped-decorator]  # Apprise has no type for it
+def _receive(body: str, title: str, _type: str, *, meta: Mapping[str, Any], **_: object) -> bool:
+    mailbox, channel = _mailboxes[meta["host"]], str(meta["fullpath"]).strip("/")
+    if channel in mailbox.failing:
+        # What Apprise's own services say of an answer that is no success.
+        logging.getLogger("apprise").warning("Failed to send mailbox notification: Internal server error., error=500.")
+        return False
+    mailbox.titles.append(f"{channel}: {title}")
+    mailbox.bodies.append(body)
+    return True
+
+
+def _new_mailbox() -> Mailbox:
+    host = f"mailbox-{len(_mailboxes)}"
+    return _mailboxes.setdefault(host, Mailbox(host=host))
+
+
+class House:
+    """One account `voice` with a balance of credits, unless a test says otherwise."""
+
+    def __init__(
+        self,
+        path: Path,
+        rules: Sequence[Rule] | None = None,
+        channels: Sequence[str] = ("ops",),
+        accounts: Sequence[Account] | None = None,
+        routes: Sequence[Route] = (),
+        group_wait: timedelta = timedelta(0),
+        mailbox: Mailbox | None = None,
+    ) -> None:
+        self.path = path
+        self.ruleset = Ruleset(rules if rules is not None else [rule()], accounts or [account()])
+        self.routing = Routing(routes=tuple(routes), group_wait=dict.fromkeys(channels, group_wait))
+        self.mailbox = mailbox or _new_mailbox()
+        self.db = database.open_for_daemon(path)
+
+    @property
+    def titles(self) -> list[str]:
+        return self.mailbox.titles
+
+    def restart(self) -> "House":
+        """As after kill -9: nothing of this process goes on but the file."""
+        self.db.close()
+        again = House(self.path, mailbox=self.mailbox)
+        again.ruleset, again.routing = self.ruleset, self.routing
+        return again
+
+    def read(self, *readings: Reading, outages: Sequence[Outage] = (), answered: Sequence[str] = ()) -> None:
+        for name in dict.fromkeys(one.key.account for one in readings) or ["voice"]:
+            mine = tuple(one for one in readings if one.key.account == name)
+            self.poll(name, mine, mine[0].as_of if mine else NOON, outages, answered)
+
+    def poll(
+        self,
+        name: str,
+        readings: tuple[Reading, ...],
+        at: datetime,
+        outages: Sequence[Outage] = (),
+        answered: Sequence[str] = (),
+    ) -> None:
+        seen = Poll(
+            account=name,
+            provider="cekura",
+            at=at,
+            readings=readings,
+            outages=tuple(outages),
+            answered=frozenset(answered),
+        )
+        polls.record(self.db, [Finished(poll=seen, next_poll_at=at + timedelta(minutes=5))])
+
+    def balance(self, remaining: int, at: datetime = NOON) -> None:
+        """A poll that found so many credits, recorded and judged."""
+        self.read(reading(as_of=at, remaining=remaining))
+        self.judge(at)
+
+    def judge(self, now: datetime) -> Judgement:
+        return judge_due(self.db, self.ruleset, self.routing, now)
+
+    def judge_all(self, now: datetime) -> Judgement:
+        return judge_all(self.db, self.ruleset, self.routing, now)
+
+    def deliver(self, now: datetime, dies: str | None = None) -> None:
+        """One round of the outbox, in which the process may die."""
+        asyncio.run(self._deliver(now, dies))
+
+    async def _deliver(self, now: datetime, dies: str | None) -> None:
+        channels: dict[str, Channel] = {}
+        for name in self.routing.group_wait:
+            url = Secret(f"mailbox://{self.mailbox.host}/{name}")
+            channels[name] = _DyingChannel(name, url, dies) if dies else Channel(name, url)
+        worker = Worker("store of a test")
+        db = await worker.run(database.open_for_daemon, self.path)
+        outbox = Outbox(db, worker, channels, self.ruleset, UTC, _spawn, lambda: None)
+        await outbox.deliver(now)
+        await outbox.finish(timedelta(seconds=10))
+        await worker.run(db.close)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return list(self.db.execute(sql))
+
+
+class _KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+class _DyingChannel(Channel):
+    """A channel whose process is killed: before the message is out, or after, when nobody has written it down yet."""
+
+    def __init__(self, name: str, url: Secret, dies: str) -> None:
+        super().__init__(name, url)
+        self._dies = dies
+
+    async def send(self, message: Message) -> Sent:
+        if self._dies == "before the send":
+            raise _KilledError
+        await super().send(message)
+        raise _KilledError
+
+
+def _spawn(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    async def until_killed() -> None:
+        with contextlib.suppress(_KilledError):
+            await work
+
+    return asyncio.create_task(until_killed(), name=name)
