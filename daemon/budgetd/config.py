@@ -5,14 +5,16 @@ This is the shape of the file alone. Whether its parts fit each other, the provi
 """
 
 import os
+import re
 import stat
 import tomllib
+import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import platformdirs
@@ -23,37 +25,53 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
-    StringConstraints,
     Tag,
     ValidationError,
 )
 
-from budgetd.credentials import Secret, SecretSource
+from budgetd.credentials import SOURCES, Secret, SecretSource
 from budgetd.durations import Duration, DurationOrZero
 from budgetd.errors import ConfigError
-from budgetd.validation import TAG, problem_lines
+from budgetd.validation import TAG, did_you_mean, problem_lines, toml_problem
 from budgetd_rules.meters import Kind
 from budgetd_rules.rule import EASE_FOR
 from budgetd_rules.watches import ChangeKind
 
 SHORTEST_INTERVAL: Final = timedelta(seconds=1)
 SYSTEM_CONFIG: Final = Path("/etc/budgetd/config.toml")
+LARGEST: Final = 10_000_000
+"""Bytes: some 50,000 accounts."""
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 LevelName = Literal["warning", "critical"]
-Labels = Mapping[Name, str]
 
 
 class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, strict=True)
 
 
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text):
+        raise ValueError("a name has up to 64 letters, digits, dots, dashes and underscores, and begins with no sign")
+    return text
+
+
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"no time zone is named {name!r}; take one such as Europe/Berlin or UTC") from error
+        hint = did_you_mean(name, sorted(zoneinfo.available_timezones()))
+        hint = hint or "; take one such as Europe/Berlin or UTC"
+        raise ValueError(f"no time zone is named {name!r}{hint}") from error
     return name
+
+
+def _database(path: Path) -> Path:
+    if path == Path() or "\0" in str(path):
+        raise ValueError("expected the database's file, such as /var/lib/budgetd/budgetd.db")
+    try:
+        return path.expanduser()
+    except RuntimeError as error:  # `~` of somebody whom the system does not know
+        raise ValueError(f"{path} has no home folder to begin with") from error
 
 
 def _web_address(text: str) -> str:
@@ -72,10 +90,26 @@ def _one_or_more(value: object) -> object:
     return tuple(value) if isinstance(value, list) else (value,)
 
 
+def _number(value: object) -> object:
+    """Pydantic would take text and true for numbers as well."""
+    if type(value) not in (int, Decimal):
+        raise ValueError("expected a number, without quotes")
+    return value
+
+
+def _param(value: object) -> object:
+    if type(value) not in (str, int):
+        raise ValueError("expected text in quotes, or a whole number")
+    return value
+
+
 def _text_or_table(value: object) -> str:
     return f"{TAG}table" if isinstance(value, dict | BaseModel) else f"{TAG}text"
 
 
+Name = Annotated[str, AfterValidator(_name)]
+Labels = Mapping[Name, str]
+Number = Annotated[Decimal, Field(strict=False), BeforeValidator(_number)]
 SecretSetting = Annotated[
     Annotated[Secret, Tag(f"{TAG}text")] | Annotated[SecretSource, Tag(f"{TAG}table")], Discriminator(_text_or_table)
 ]
@@ -87,17 +121,17 @@ Changes = Annotated[tuple[Annotated[ChangeKind, Field(strict=False)], ...], Befo
 
 
 class DaemonTable(Table):
-    state: Annotated[Path, Field(strict=False)] | None = None
+    state: Annotated[Path, Field(strict=False), AfterValidator(_database)] | None = None
     timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
     interval: Interval = timedelta(minutes=5)
 
 
 class AccountTable(Table):
-    provider: str
-    api_key: SecretSetting
+    provider: str = Field(description='the vendor, such as "cekura"; `budgetd providers` lists them all')
+    api_key: SecretSetting = Field(description=f"write {SOURCES}")
     enabled: bool = True
     base_url: WebAddress | None = None
-    params: Mapping[str, str | int] = {}
+    params: Mapping[str, Annotated[str | int, BeforeValidator(_param)]] = {}
     interval: Interval | None = None
     timeout: Duration = timedelta(seconds=30)
     stale_after: Duration | None = None
@@ -108,7 +142,7 @@ class AccountTable(Table):
 
 
 class ChannelTable(Table):
-    url: SecretSetting
+    url: SecretSetting = Field(description=f"an Apprise URL, best as {SOURCES}")
     group_wait: DurationOrZero = timedelta(seconds=5)
 
 
@@ -124,7 +158,9 @@ class MatchTable(Table):
 
 class RouteTable(Table):
     match: MatchTable = MatchTable()
-    channels: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    channels: Annotated[
+        tuple[str, ...], Field(strict=False, min_length=1, description='where to tell it, such as ["ops"]')
+    ]
     goes_on: bool = Field(default=False, alias="continue")
 
 
@@ -147,14 +183,16 @@ class LevelDurations(Table):
 
 
 class ClockworkTable(Table):
-    every: Duration
-    backoff: Annotated[Decimal, Field(strict=False, ge=1, le=10)] = Decimal(1)
+    every: Duration = Field(description='how long to wait, such as "1d"; or give each and steps')
+    backoff: Annotated[Number, Field(ge=1, le=10)] = Decimal(1)
     max: Duration | None = None
 
 
 class StepsTable(Table):
-    each: str
-    steps: Annotated[tuple[Annotated[Decimal, Field(strict=False)], ...], Field(strict=False, min_length=1)]
+    each: str = Field(description='the field that is stepped through, such as "days_until_expiry"')
+    steps: Annotated[
+        tuple[Number, ...], Field(strict=False, min_length=1, description="where to remind, such as [30, 14, 7]")
+    ]
 
 
 def _remind_form(value: object) -> str:
@@ -164,7 +202,7 @@ def _remind_form(value: object) -> str:
 
 
 class RuleTable(Table):
-    on: SelectorTable
+    on: SelectorTable = Field(description='which meters it watches, such as { kind = "balance" }')
     warning: str | None = None
     critical: str | None = None
     clear: (
@@ -214,7 +252,7 @@ class Config:
     def state(self) -> Path:
         """The database: `[daemon] state`, else in systemd's $STATE_DIRECTORY, else in the platform's state folder."""
         if self.file.daemon.state is not None:
-            return self.path.parent / self.file.daemon.state.expanduser()
+            return self.path.parent / self.file.daemon.state
         folder = os.environ.get("STATE_DIRECTORY")
         return Path(folder.partition(":")[0] if folder else platformdirs.user_state_dir("budgetd")) / "budgetd.db"
 
@@ -229,30 +267,46 @@ def find_config(given: Path | None) -> Path:
         return named
     usual = [SYSTEM_CONFIG, Path(platformdirs.user_config_dir("budgetd")) / "config.toml"]
     for path in usual:
-        if path.exists():
+        if _is_there(path):
             return path
     raise ConfigError(
         [f"no config found: looked for {' and '.join(map(str, usual))}; give one with --config, or see `budgetd demo`"]
     )
 
 
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # in a folder that we may not enter: reading it says so
+        return True
+
+
 def load_config(path: Path) -> Config:
     """The file, its shape checked. Raises ConfigError with a line for each problem."""
     try:
-        raw = path.read_bytes()
-        mode = path.stat().st_mode
+        with path.open("rb") as file:
+            raw = file.read(LARGEST + 1)
+            mode = os.fstat(file.fileno()).st_mode
     except OSError as error:
         raise ConfigError([f"{path}: can't be read: {error.strerror}"]) from error
+    if len(raw) > LARGEST:
+        raise ConfigError([f"{path}: is longer than {LARGEST:,} bytes: this is no config"])
     return Config(path=path, file=_parse(raw, str(path)), is_private=not mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 
 def _parse(raw: bytes, name: str) -> ConfigFile:
     try:
-        tables: dict[str, Any] = tomllib.loads(raw.decode("utf-8"), parse_float=Decimal)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError([f"{name}: is not TOML: {error}"]) from error
+        # Editors on Windows begin a file with a mark that is no TOML.
+        tables = tomllib.loads(raw.decode("utf-8-sig"), parse_float=Decimal)
     except UnicodeDecodeError as error:
-        raise ConfigError([f"{name}: is not UTF-8 text: {error.reason} at byte {error.start}"]) from error
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise ConfigError([f"{name}: line {line}: is not UTF-8; save the file as UTF-8"]) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{name}: {toml_problem(error)}"]) from error
+    except RecursionError as error:
+        raise ConfigError([f"{name}: is nested too deeply"]) from error
+    except (ValueError, ArithmeticError) as error:
+        raise ConfigError([f"{name}: holds a number that is too long"]) from error
     try:
         return ConfigFile.model_validate(tables)
     except ValidationError as error:

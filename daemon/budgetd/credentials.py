@@ -2,10 +2,14 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import CoreSchema, core_schema
+
+SOURCES: Final = '{ env = "..." }, { file = "..." } or { credential = "..." }'
+LARGEST: Final = 65_536
+"""Bytes: no key is as long, and /dev/zero has no end."""
 
 
 class Secret:
@@ -40,9 +44,11 @@ class Secret:
     def _validated(cls, value: object) -> "Secret":
         if isinstance(value, cls):
             return value
-        if not isinstance(value, str) or not value.strip():
-            raise ValueError("expected a text that is not empty")
-        return cls(value)
+        if type(value) is not str:
+            raise ValueError(f"expected {SOURCES}, or the secret itself in quotes")
+        if not value.strip():
+            raise ValueError("is empty")
+        return cls(value.strip())
 
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("a secret is not pickled")
@@ -59,8 +65,13 @@ class SecretSource(BaseModel):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "SecretSource":
-        if sum(part is not None for part in (self.env, self.file, self.credential)) != 1:
+        given = [str(part) for part in (self.env, self.file, self.credential) if part is not None]
+        if len(given) != 1:
             raise ValueError("takes exactly one of env, file and credential")
+        if given[0].strip() in ("", "."):  # an empty text is the path `.`
+            raise ValueError(f"{self.kind} is empty")
+        if self.credential is not None and ("/" in self.credential or self.credential == ".."):
+            raise ValueError("credential is a name, as in LoadCredential=NAME:PATH, and no path")
         return self
 
     @property
@@ -80,29 +91,43 @@ def read_secret(source: SecretSource, base: Path) -> Secret:
     Raises SecretUnavailableError where it can't be read or is empty: better now than at the first alert.
     """
     if source.env is not None:
-        text, where = os.environ.get(source.env), f"the environment variable {source.env}"
-        if text is None:
+        raw, where = os.environb.get(os.fsencode(source.env)), f"the environment variable {source.env}"
+        if raw is None:
             raise SecretUnavailableError(f"{where} is not set")
     else:
-        path = _path(source, base)
-        where = str(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise SecretUnavailableError(f"{where} can't be read: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            raise SecretUnavailableError(f"{where} is not UTF-8 text") from error
-    secret = text.strip()
+        raw, where = _read(source, base)
+    try:
+        # Editors on Windows begin a file with a mark that is no part of the key.
+        secret = raw.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise SecretUnavailableError(f"{where} is not UTF-8 text") from error
     if not secret:
         raise SecretUnavailableError(f"{where} is empty")
     return Secret(secret)
 
 
+def _read(source: SecretSource, base: Path) -> tuple[bytes, str]:
+    path = _path(source, base)
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST + 1)
+    except OSError as error:
+        raise SecretUnavailableError(f"{path} can't be read: {error.strerror}") from error
+    except ValueError as error:  # a NUL in the name
+        raise SecretUnavailableError(f"{str(path)!r} can't be read: {error}") from error
+    if len(raw) > LARGEST:
+        raise SecretUnavailableError(f"{path} is longer than {LARGEST:,} bytes: no secret is")
+    return raw, str(path)
+
+
 def _path(source: SecretSource, base: Path) -> Path:
     if source.file is not None:
-        return base / source.file.expanduser()
+        try:
+            return base / source.file.expanduser()
+        except RuntimeError as error:  # `~` of somebody whom the system does not know
+            raise SecretUnavailableError(f"{source.file} has no home folder to begin with") from error
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    if folder is None:
+    if not folder:
         raise SecretUnavailableError(
             f"credential {source.credential!r}: systemd gave no $CREDENTIALS_DIRECTORY; "
             "is LoadCredential= set in the unit, and is this run by it?"

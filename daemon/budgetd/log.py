@@ -24,12 +24,14 @@ class FieldsFormatter(logging.Formatter):
 
 def _shown(value: object) -> str:
     text = value.isoformat(timespec="seconds") if isinstance(value, datetime) else str(value)
-    return json.dumps(text, ensure_ascii=False) if not text or set(text) & set(' "=\n') else text
+    if text.isprintable():
+        return json.dumps(text, ensure_ascii=False) if not text or set(text) & set(' "=') else text
+    return json.dumps(text)  # what a terminal would obey, or that would begin a line of its own, escaped
 
 
-def set_up(level: str, stream: TextIO = sys.stderr) -> None:
+def set_up(level: str, stream: TextIO | None = None) -> None:
     """Our own lines from `level` on; libraries from WARNING on, because they log URLs, and URLs hold secrets."""
-    handler = logging.StreamHandler(stream)
+    handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(FieldsFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("budgetd").setLevel(level.upper())

@@ -6,7 +6,7 @@ before one is reported.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
@@ -73,8 +73,9 @@ def make_outline(config: Config) -> Outline:
 
 
 def make_plan(config: Config) -> Plan:
-    """Raises ConfigError with a line for each thing that is wrong."""
+    """Raises ConfigError with a line for each thing that is wrong; also where there is nothing to poll at all."""
     planner = _Planner(config)
+    planner.require_accounts()
     outline = planner.outline()
     scheduled = planner.scheduled(outline.providers)
     urls = planner.channel_urls()
@@ -88,6 +89,11 @@ class _Planner:
     def __init__(self, config: Config) -> None:
         self.config, self.file = config, config.file
         self.problems: list[str] = []
+
+    def require_accounts(self) -> None:
+        if not self.file.accounts:
+            what = 'there is none: write [accounts.NAME] with provider = "..." and api_key = { env = "..." }'
+            self._problem("accounts", f"{what}; `budgetd providers` lists the providers")
 
     def outline(self) -> Outline:
         providers = load_providers()
@@ -189,6 +195,10 @@ class _Planner:
     # --- rules
 
     def _rule(self, name: str, table: RuleTable) -> Rule | None:
+        for key, setting in {"for": table.sustain, "clear": table.clear}.items():
+            for level in _levels_named(setting):
+                if getattr(table, level) is None:
+                    self._problem(f"rules.{name}.{key}.{level}", f"the rule has no {level}, so this would do nothing")
         try:
             return build_rule(name, _rule_text(table))
         except RuleError as error:
@@ -210,7 +220,7 @@ class _Planner:
         for channel in table.channels:
             if channel not in self.file.channels:
                 hint = did_you_mean(channel, list(self.file.channels))
-                self._problem(f"routes.{number}.channels", f"no channel is named {channel!r}{hint}")
+                self._problem(f"routes#{number + 1}.channels", f"no channel is named {channel!r}{hint}")
         match = table.match
         return Route(
             channels=table.channels,
@@ -245,6 +255,11 @@ def _rule_text(table: RuleTable) -> RuleText:
     )
 
 
+def _levels_named(setting: object) -> list[str]:
+    named = isinstance(setting, LevelConditions | LevelDurations)
+    return [level for level in ("warning", "critical") if named and getattr(setting, level) is not None]
+
+
 def _by_level(setting: T | LevelConditions | LevelDurations | None, levels: Mapping[Level, str]) -> dict[Level, T]:
     """What is said once holds for every level of the rule; what is said by level, for the levels named."""
     if setting is None:
@@ -265,27 +280,32 @@ def _remind(setting: timedelta | ClockworkTable | StepsTable | None) -> Clockwor
 
 def warnings(outline: Outline) -> list[str]:
     """What is allowed, and probably not meant: rules that watch nothing, or whose meters never have the field."""
-    config, ruleset = outline.config, outline.ruleset
-    lines = []
-    meters = [
-        (account, meter)
-        for account in ruleset.accounts.values()
-        for meter in outline.providers[account.provider].meters.values()
-    ]
-    for rule in ruleset.rules.values():
-        watched = [meter for account, meter in meters if rule.watches(account, meter.name, meter.kind)]
-        ours = any(rule.watches(account, CONNECTION, Kind.CONNECTION) for account in ruleset.accounts.values())
-        if not watched and not ours:
-            names = sorted({meter.name for _, meter in meters})
-            lines.append(config.problem(f"rules.{rule.name}.on", f"matches no meter; there are {', '.join(names)}"))
-        never = {name for name in rule.own_names if watched and all(name not in meter.gives for meter in watched)}
-        lines += [
-            config.problem(f"rules.{rule.name}", f"{name} is never given by the meters that it watches")
-            for name in sorted(never - FROM_HISTORY)
-        ]
-    if not outline.routing.group_wait:
+    config, routing = outline.config, outline.routing
+    lines = [config.problem(*found) for rule in outline.ruleset.rules.values() for found in _in_vain(rule, outline)]
+    if not outline.ruleset.rules:
+        lines.append(config.problem("rules", "there is none: nobody will be told anything"))
+    if not outline.ruleset.accounts:
+        lines.append(config.problem("accounts", "none is enabled: nothing will be polled"))
+    if not routing.group_wait:
         lines.append(config.problem("channels", "there is none: nobody will be told anything"))
+    routed = {name for route in routing.routes for name in route.channels}
+    unrouted = [name for name in routing.group_wait if routing.routes and name not in routed]
+    lines += [config.problem(f"channels.{name}", "no route leads to it: it will be told nothing") for name in unrouted]
     return lines
+
+
+def _in_vain(rule: Rule, outline: Outline) -> Iterator[tuple[str, str]]:
+    """Pairs of a key and a line: the rule watches nothing, or what it reads is never there."""
+    accounts = outline.ruleset.accounts.values()
+    meters = [(account, meter) for account in accounts for meter in outline.providers[account.provider].meters.values()]
+    watched = [meter for account, meter in meters if rule.watches(account, meter.name, meter.kind)]
+    connected = any(rule.watches(account, CONNECTION, Kind.CONNECTION) for account in accounts)
+    if meters and not watched and not connected:
+        names = ", ".join(sorted({meter.name for _, meter in meters}))
+        yield f"rules.{rule.name}.on", f"matches no meter; there are {names} and {CONNECTION}"
+    never = {name for name in rule.own_names if watched and all(name not in meter.gives for meter in watched)}
+    for name in sorted(never - FROM_HISTORY):
+        yield f"rules.{rule.name}", f"{name} is never given by the meters that it watches"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

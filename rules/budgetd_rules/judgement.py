@@ -95,10 +95,10 @@ class Ruleset:
 
     def needs_history(self, key: MeterKey, kind: Kind) -> bool:
         """Whether a rule on this meter reads what only its past can tell."""
-        return any(not _FROM_HISTORY.isdisjoint(rule.own_names) for rule in self.watching(key, kind))
+        return any(not FROM_HISTORY.isdisjoint(rule.own_names) for rule in self.watching(key, kind))
 
 
-_FROM_HISTORY: Final = frozenset({"burn_per_day", "runway_days"})
+FROM_HISTORY: Final = frozenset({"burn_per_day", "runway_days"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,17 +89,16 @@ class Rule:
     ease_for: timedelta = EASE_FOR
     remind: Clockwork | Steps | None = None
 
-    @property
-    def names(self) -> frozenset[str]:
-        """Every field that the rule reads."""
-        conditions = [*self.levels.values(), *self.clear.values(), *([self.unless] if self.unless else [])]
-        stepped = {self.remind.each} if isinstance(self.remind, Steps) else set()
-        return frozenset(stepped).union(*(condition.names for condition in conditions))
+    names: frozenset[str] = field(init=False, compare=False)
+    own_names: frozenset[str] = field(init=False, compare=False)
 
-    @property
-    def own_names(self) -> frozenset[str]:
-        """The fields of the watched meter itself, without those of its siblings."""
-        return frozenset(name for name in self.names if "." not in name)
+    def __post_init__(self) -> None:
+        """`names` is every field that the rule reads, `own_names` without those of the account's other meters."""
+        conditions = [*self.levels.values(), *self.clear.values(), *([self.unless] if self.unless else [])]
+        stepped = frozenset({self.remind.each} if isinstance(self.remind, Steps) else ())
+        names = stepped.union(*(condition.names for condition in conditions))
+        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "own_names", frozenset(name for name in names if "." not in name))
 
     def watches(self, account: Account, meter: str, kind: Kind) -> bool:
         """Selected, and of a kind that has every field the rule reads."""

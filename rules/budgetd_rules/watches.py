@@ -417,7 +417,10 @@ def _passed(rule: Rule, view: View) -> frozenset[Decimal]:
 
 
 def _wake_at(rule: Rule, watch: Watch, reading: Reading, now: datetime) -> datetime | None:
-    """When to look again though no reading came; without a reason to, never."""
+    """When to look again though no reading came; without a reason to, never.
+
+    What was set earlier stays while it lies ahead: to look too early costs nothing, to write at each reading does.
+    """
     instants = [
         next_change(reading, rule.own_names, now),
         _next_reminder(rule, watch),
@@ -428,7 +431,10 @@ def _wake_at(rule: Rule, watch: Watch, reading: Reading, now: datetime) -> datet
             if stretch.last > stretch.first
         ),
     ]
-    return min((instant for instant in instants if instant is not None and instant > now), default=None)
+    next_ = min((instant for instant in instants if instant is not None and instant > now), default=None)
+    if next_ and watch.wake_at and now < watch.wake_at <= next_:
+        return watch.wake_at
+    return next_
 
 
 # --- windows

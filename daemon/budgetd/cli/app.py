@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -38,6 +39,9 @@ app = typer.Typer(
     name="budgetd",
     help="Watches the credits, quotas and subscriptions you buy, and tells you once before they run out.",
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    # Boxes and colour are for people; what reads a pipe gets plain lines.
+    rich_markup_mode="rich" if sys.stdout.isatty() and sys.stderr.isatty() else None,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -46,9 +50,14 @@ app.add_typer(channels_app, name="channels")
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="The config file. Else $BUDGETD_CONFIG, /etc/budgetd/config.toml, yours."),
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="The config; else $BUDGETD_CONFIG, /etc/budgetd/config.toml, or config.toml in your own config folder.",
+    ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
 def _config(given: Path | None) -> Config:
@@ -91,7 +100,7 @@ def _root(
 @app.command()
 def run(
     config: ConfigOption = None,
-    log_level: Annotated[LogLevel, typer.Option(help="How much to log.")] = LogLevel.INFO,
+    log_level: Annotated[LogLevel, typer.Option(help="How much to log, on standard error.")] = LogLevel.INFO,
 ) -> None:
     """Run the service: poll, judge and tell, until SIGTERM or SIGINT."""
     log.set_up(log_level)
@@ -108,7 +117,7 @@ async def _serve(plan: Plan) -> None:
 
 @app.command()
 def check(config: ConfigOption = None) -> None:
-    """Check the config: providers, secrets, channels, routes and rules. Exits with 78 where something is wrong."""
+    """Check the config and its secrets. Prints a line for each problem; exits with 78 where there is one."""
     plan = make_plan(_config(config))
     for warning in warnings(plan.outline):
         print(f"warning: {warning}")
@@ -120,13 +129,13 @@ def check(config: ConfigOption = None) -> None:
 
 @app.command()
 def poll(
-    accounts: Annotated[list[str] | None, typer.Argument(help="Only these accounts.")] = None,
+    accounts: Annotated[list[str] | None, typer.Argument(help="Only these; else all that are enabled.")] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Poll once and print what the vendors say. Tells no one, stores nothing. Exits with 1 where a poll failed."""
+    """Poll once and print what the vendors say. Stores nothing, tells no one; exits with 1 where a poll failed."""
     plan = make_plan(_config(config))
-    wanted = _named(accounts or [], list(plan.scheduled), "account") or list(plan.scheduled)
+    wanted = _named(accounts or [], list(plan.scheduled), "enabled account") or list(plan.scheduled)
     now = _now()
     polls = asyncio.run(_poll_all(plan, wanted, now))
     known = plan.outline.ruleset.accounts
@@ -152,13 +161,13 @@ async def _poll_all(plan: Plan, accounts: Sequence[str], now: datetime) -> list[
 def _named(given: Sequence[str], known: Sequence[str], what: str) -> list[str]:
     for name in given:
         if name not in known:
-            raise UsageError(f"no {what} is named {name!r}{did_you_mean(name, list(known))}")
+            raise UsageError(f"no {what} is named {name!r}{did_you_mean(name, known)}")
     return list(given)
 
 
 @app.command()
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Show every account as last read, the open episodes and the channels."""
+    """Show the accounts, open episodes and channels. As last read by the daemon; nothing is polled."""
     outline = make_outline(_config(config))
     db = database.open_for_reading(outline.config.state)
     now = _now()
@@ -205,12 +214,12 @@ def _print_gaps(printer: Printer, outline: Outline, seen: Sequence[View], unrout
 
 @app.command()
 def episodes(
-    episode: Annotated[str | None, typer.Argument(help="An id, or how it begins: show it whole.")] = None,
+    episode: Annotated[str | None, typer.Argument(help="An id, or how it begins: show that one whole.")] = None,
     config: ConfigOption = None,
     ended_too: Annotated[bool, typer.Option("--all", help="Ended ones too.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the episodes; of one, what happened, whom it was told, and in which words."""
+    """List the open episodes. Of one: what happened, whom it was told, and in which words."""
     outline = make_outline(_config(config))
     db = database.open_for_reading(outline.config.state)
     found = stored.load_episodes(db, episode, ended_too=ended_too) if db else ()
@@ -233,7 +242,7 @@ def episodes(
 def channels_test(
     name: Annotated[str, typer.Argument(help="The channel's name in the config.")], config: ConfigOption = None
 ) -> None:
-    """Send a real message through a channel, and show what the service said. Exits with 1 where it failed."""
+    """Send a real message through a channel. Shows what the service said; exits with 1 where it failed."""
     plan = make_plan(_config(config))
     _named([name], list(plan.urls), "channel")
     message = Message(
@@ -253,7 +262,7 @@ def providers(
     name: Annotated[str | None, typer.Argument(help="Only this one.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the providers that budgetd knows, and what each one measures."""
+    """List the providers and what each one measures. It needs no config."""
     known = load_providers()
     if name is not None:
         _named([name], list(known), "provider")
@@ -276,7 +285,7 @@ def providers(
 
 @app.command()
 def demo() -> None:
-    """Watch it work: four vendors on loopback, a real webhook and a real mailbox, in under a minute."""
+    """Watch it work, in under a minute. Four vendors on loopback, a real webhook and a real mailbox."""
     from budgetd.demo.story import run_demo  # noqa: PLC0415 - its servers are of no use to the other verbs
 
     run_demo(print)

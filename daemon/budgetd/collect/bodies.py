@@ -12,7 +12,11 @@ from budgetd.http import Answer
 
 # NaN and infinity, which are no JSON, become floats: no reader takes one, so that only the value they are in is lost.
 _DECODER: Final = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal)
-_SHAPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {"object": ((dict,), "an object"), "list": ((list,), "a list"), "any": ((dict, list), "an object or a list")}
+_SHAPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
+    "object": ((dict,), "an object"),
+    "list": ((list,), "a list"),
+    "any": ((dict, list), "an object or a list"),
+}
 
 
 def read_body(plan: RequestPlan, answer: Answer, redact: Redact) -> tuple[object, str]:

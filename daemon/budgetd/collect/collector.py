@@ -15,6 +15,7 @@ from budgetd.store.polls import Finished
 from budgetd.threads import Spawn, Worker
 
 IN_FLIGHT: Final = 100
+LINGER: Final = timedelta(milliseconds=50)
 LONGEST_PAUSE: Final = timedelta(hours=24)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -81,7 +82,12 @@ class Collector:
         self._call_finished()
 
     async def record(self) -> bool:
-        """Writes what has come since the last time, as one transaction; false where nothing has."""
+        """Writes what has come since the last time, as one transaction; false where nothing has.
+
+        While more polls are under way it waits a moment for them: a transaction costs more than the polls in it.
+        """
+        if len(self._in_flight) > len(self._finished):
+            await asyncio.sleep(LINGER.total_seconds())
         batch = list(self._finished)
         if not batch:
             return False

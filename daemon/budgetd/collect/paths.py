@@ -35,7 +35,7 @@ def compile_path(text: str) -> Path:
     try:
         parsed = jmespath.compile(text)
     except (JMESPathError, ValueError) as error:
-        reason = " ".join(str(error).split("\n")[0].split())
+        reason = " ".join(str(error).split("\n")[0].split()).rstrip(":")
         raise PathError(f"{text!r} is no JMESPath: {reason}") from error
     for function in _functions(parsed.parsed):
         if function not in Functions.FUNCTION_TABLE:

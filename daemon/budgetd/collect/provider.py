@@ -18,7 +18,7 @@ from budgetd.collect.paths import Path, compile_path
 from budgetd.collect.plans import Meter, Param, RequestPlan
 from budgetd.collect.tables import ProviderTable
 from budgetd.errors import ConfigError
-from budgetd.validation import problem_lines
+from budgetd.validation import problem_lines, toml_problem
 from budgetd_rules.polls import Cause
 
 CATALOG: Final = FilePath(__file__).parent / "catalog"
@@ -73,8 +73,10 @@ def load_provider(file: FilePath) -> Provider:
         raise ConfigError([f"{file}: can't be read: {error.strerror}"]) from error
     except ValidationError as error:
         raise ConfigError(problem_lines(error, ProviderTable, str(file))) from error
-    except ValueError as error:  # tomllib's, or no UTF-8
-        raise ConfigError([f"{file}: is no TOML: {error}"]) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{file}: {toml_problem(error)}"]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{file}: is not UTF-8 text"]) from error
     assembly = Assembly(table)
     problems = list(assembly.problems)
     if table.name != file.stem:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from budgetd.store import rows
-from budgetd.store.database import Store
+from budgetd.store.database import Store, put
 from budgetd.store.rows import among
 from budgetd_rules.burn import Run
 from budgetd_rules.encoding import at, read_value, when
@@ -83,17 +83,12 @@ def runs(db: Store, key: MeterKey, since: datetime) -> list[Run]:
 def write_judgement(db: Store, accounts: Sequence[str], judgement: Judgement) -> None:
     """Inside of the transaction that loaded: nothing is written where nothing changed."""
     db.execute("UPDATE accounts SET unjudged = 0 WHERE name IN (SELECT value FROM json_each(?))", [among(accounts)])
-    if judgement.watches:
-        db.table("watches").insert_all(map(rows.watch_row, judgement.watches), replace=True)
+    put(db, "watches", [rows.watch_row(watch) for watch in judgement.watches])
     for key in judgement.forgotten:
         db.execute("DELETE FROM watches WHERE rule = ? AND account = ? AND meter = ?", key)
-    episodes = [*judgement.ended, *_open_episodes(judgement.watches)]
-    if episodes:
-        db.table("episodes").insert_all(map(rows.episode_row, episodes), replace=True)
-    if judgement.changes:
-        db.table("changes").insert_all(map(rows.change_row, judgement.changes))
-    if judgement.notices:
-        db.table("notices").insert_all(map(_notice_row, judgement.notices))
+    put(db, "episodes", [rows.episode_row(one) for one in (*judgement.ended, *_open_episodes(judgement.watches))])
+    put(db, "changes", [rows.change_row(change) for change in judgement.changes])
+    put(db, "notices", [_notice_row(notice) for notice in judgement.notices])
 
 
 def _open_episodes(watches: Iterable[Watch]) -> list[Episode]:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from budgetd.store import rows
-from budgetd.store.database import Store, read, write
+from budgetd.store.database import Store, put, read, write
 from budgetd.store.rows import among
 from budgetd_rules.encoding import at, maybe_at, maybe_when, when
 from budgetd_rules.judgement import Notice, NoticeState
@@ -132,7 +132,7 @@ def begin(db: Store, channel: str, notices: Sequence[str], title: str, body: str
             [channel, at(now), title, body],
         ).lastrowid
         assert attempt is not None
-        db.table("attempted").insert_all({"notice": notice, "attempt": attempt} for notice in notices)
+        put(db, "attempted", [{"notice": notice, "attempt": attempt} for notice in notices])
     return attempt
 
 
@@ -160,7 +160,7 @@ def finish(
             "next_try_at": maybe_at(channel.next_try_at),
             "last_success": maybe_at(channel.last_success),
         }
-        db.table("channels").insert(row, replace=True)
+        put(db, "channels", [row])
 
 
 def _settle(db: Store, settled: Sequence[Settled], now: datetime) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from budgetd.store.database import Store, read, write
+from budgetd.store.database import Store, put, read, write
 from budgetd.store.rows import among, fields_to_text
 from budgetd_rules.encoding import at, maybe_at, maybe_when
 from budgetd_rules.meters import Reading, family
@@ -28,11 +28,11 @@ def plan(db: Store, providers: Mapping[str, str], due_at: Mapping[str, datetime]
     """
     with write(db):
         known = {row["name"]: row for row in db.query("SELECT name, next_poll_at, retry_until FROM accounts")}
-        for name, provider in providers.items():
-            row = known.get(name)
-            if row is None:
-                db.table("accounts").insert({"name": name, "provider": provider, "next_poll_at": at(now)})
-            elif (row["retry_until"] or "") <= at(now) and row["next_poll_at"] > at(due_at[name]):
+        new = providers.keys() - known.keys()
+        put(db, "accounts", [{"name": name, "provider": providers[name], "next_poll_at": at(now)} for name in new])
+        for name in providers.keys() & known.keys():
+            row = known[name]
+            if (row["retry_until"] or "") <= at(now) and row["next_poll_at"] > at(due_at[name]):
                 db.execute("UPDATE accounts SET next_poll_at = ? WHERE name = ?", [at(due_at[name]), name])
         db.execute("UPDATE accounts SET unjudged = 1")
 
@@ -65,9 +65,9 @@ def record(db: Store, finished: Sequence[Finished]) -> None:
                     history_rows.append(_history_row(row))
             _forget_gone(db, poll, latest)
             _record_outages(db, poll, open_outages)
-        db.table("accounts").insert_all(account_rows, replace=True)
-        db.table("latest").insert_all(reading_rows, replace=True)
-        db.table("history").insert_all(history_rows, replace=True)
+        put(db, "accounts", account_rows)
+        put(db, "latest", reading_rows)
+        put(db, "history", history_rows)
 
 
 def _by_name(db: Store, names: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -159,16 +159,16 @@ def _record_outages(
                 "UPDATE outages SET until_at = ? WHERE account = ? AND request = ? AND cause = ? AND from_at = ?",
                 [at(poll.at), poll.account, *key, row["from_at"]],
             )
-    began = [outage for key, outage in now.items() if key not in before]
-    if began:
-        db.table("outages").insert_all(
-            {
-                "account": poll.account,
-                "request": outage.request,
-                "cause": outage.cause,
-                "from_at": at(poll.at),
-                "until_at": None,
-                "detail": outage.detail,
-            }
-            for outage in began
-        )
+    began = [
+        {
+            "account": poll.account,
+            "request": outage.request,
+            "cause": outage.cause,
+            "from_at": at(poll.at),
+            "until_at": None,
+            "detail": outage.detail,
+        }
+        for key, outage in now.items()
+        if key not in before
+    ]
+    put(db, "outages", began)

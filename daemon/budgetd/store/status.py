@@ -80,7 +80,7 @@ def load_episodes(db: Store, wanted: str | None, *, ended_too: bool) -> tuple[Ep
     """The episodes with their changes and notices, oldest first; or the one of this id, or beginning of an id."""
     with read(db):
         if wanted is not None:
-            found = _episodes(db, "id LIKE ? || '%'", [wanted])
+            found = _episodes(db, "instr(lower(id), lower(?)) = 1", [wanted])
         else:
             found = _episodes(db, "1" if ended_too else "ended_at IS NULL", [])
         return tuple(_with_course(db, found))

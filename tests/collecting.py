@@ -1,0 +1,76 @@
+"""What the tests of `collect` share: the documented answers, and how to have one read."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from budgetd.collect.answers import Outcome
+from budgetd.collect.extract import extract
+from budgetd.collect.provider import Provider, load_provider, load_providers
+from budgetd.collect.texts import hide
+from budgetd.http import Answer
+from budgetd_rules.polls import Poll
+from budgetd_rules.values import Value
+
+NOW: Final = datetime(2026, 5, 12, 14, 25, 30, tzinfo=UTC)
+DATA: Final = Path(__file__).parent / "data"
+PROVIDERS: Final = load_providers()
+KEY: Final = "canary-4f1d2c3b5a"
+
+
+Json = Any
+
+
+def document(name: str) -> Json:
+    return json.loads((DATA / f"{name}.json").read_bytes())
+
+
+def answer(body: object = "", status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+    """With `body` as it is if it is bytes or text, else as JSON."""
+    if isinstance(body, str):
+        body = body.encode()
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Answer(status=status, headers={name.lower(): text for name, text in (headers or {}).items()}, body=raw)
+
+
+def read(provider: str | Provider, **outcomes: Outcome) -> Poll:
+    chosen = PROVIDERS[provider] if isinstance(provider, str) else provider
+    return extract(chosen, "acme", outcomes, NOW, hide(KEY))
+
+
+def fields(poll: Poll, meter: str) -> Mapping[str, Value]:
+    return next(reading.fields for reading in poll.readings if reading.key.meter == meter)
+
+
+def meters(poll: Poll) -> list[str]:
+    return [reading.key.meter for reading in poll.readings]
+
+
+def details(poll: Poll) -> list[str]:
+    return [f"{outage.request} {outage.cause}: {outage.detail}" for outage in poll.outages]
+
+
+def write_provider(folder: Path, text: str, name: str = "acme") -> Path:
+    file = folder / f"{name}.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def make_provider(folder: Path, rest: str) -> Provider:
+    """A provider with one request, `info`; `rest` begins with the values of that request."""
+    return load_provider(write_provider(folder, HEAD + rest))
+
+
+HEAD: Final = """
+name = "acme"
+title = "Acme"
+docs = "docs.acme.example"
+base_url = "https://api.acme.example"
+auth = { header = "Authorization", value = "Bearer {api_key}" }
+
+[requests.info]
+path = "/info"
+[requests.info.values]
+"""

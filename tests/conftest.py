@@ -1,0 +1,48 @@
+"""What every test begins with: nothing of the machine's own settings, and logging as it was."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+_OURS = ("BUDGETD_", "XDG_")
+_SYSTEMD = ("STATE_DIRECTORY", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC")
+_TERMINAL = ("FORCE_COLOR", "NO_COLOR", "CLICOLOR_FORCE", "PY_COLORS")
+
+WriteConfig = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    for name in list(os.environ):
+        if name.startswith(_OURS) or name in (*_SYSTEMD, *_TERMINAL):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    # So that no table is folded.
+    monkeypatch.setenv("COLUMNS", "250")
+
+
+@pytest.fixture(autouse=True)
+def logging_restored() -> Iterator[None]:
+    """`log.set_up` replaces the root's handlers, as a program may; a test may not."""
+    loggers = [logging.getLogger(), logging.getLogger("budgetd")]
+    before = [(list(one.handlers), one.level) for one in loggers]
+    yield
+    for logger, (handlers, level) in zip(loggers, before, strict=True):
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
+
+
+@pytest.fixture
+def write_config(tmp_path: Path) -> WriteConfig:
+    """Writes a config that only its owner can read, unless a mode says otherwise."""
+
+    def write(content: str | bytes, mode: int = 0o600) -> Path:
+        path = tmp_path / "config.toml"
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        path.chmod(mode)
+        return path
+
+    return write

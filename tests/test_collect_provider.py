@@ -1,0 +1,233 @@
+"""Provider files: what they may say, and that all that is wrong is said at once, with its place and the fix."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from budgetd.collect.provider import CATALOG, load_provider, load_providers
+from budgetd.errors import ConfigError
+from budgetd_rules.meters import Kind
+from budgetd_rules.polls import Cause
+from collecting import HEAD, make_provider, write_provider
+
+VALUES = """
+left = { path = "left", type = "number" }
+state = { path = "state", type = "text" }
+ends = { path = "ends", type = "time" }
+"""
+METER = """
+[meters.credits]
+kind = "balance"
+remaining = "left"
+"""
+
+
+def problems_of(folder: Path, text: str, name: str = "acme") -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_provider(write_provider(folder, text, name))
+    assert all(line.startswith(f"{folder / name}.toml: ") for line in caught.value.problems)
+    return "\n".join(line.removeprefix(f"{folder / name}.toml: ") for line in caught.value.problems)
+
+
+def test_a_file_becomes_a_provider(tmp_path: Path) -> None:
+    text = HEAD.replace(
+        "[requests.info]", 'interval = "10m"\nmin_interval = "1m"\nkey_hint = "an org key"\n[requests.info]'
+    )
+    provider = load_provider(write_provider(tmp_path, text + VALUES + METER + 'expires_at = "ends"'))
+    assert (provider.name, provider.title, provider.docs) == ("acme", "Acme", "docs.acme.example")
+    assert (provider.interval, provider.min_interval) == (timedelta(minutes=10), timedelta(minutes=1))
+    assert provider.key_hint == "an org key"
+    assert list(provider.meters) == ["credits"]
+    assert provider.meters["credits"].kind is Kind.BALANCE
+    assert provider.meters["credits"].gives == {
+        *("remaining", "overage", "expires_at", "days_until_expiry", "burn_per_day", "runway_days"),
+    }
+
+
+WRONG = {
+    "no TOML": ("name = acme\n", "line 1, column "),
+    "nothing": ("", "requests: is missing"),
+    "unknown key": ('titel = "x"\n' + HEAD + VALUES + METER, "titel: unknown key; did you mean title?"),
+    "unknown key of a request": (
+        HEAD.replace('path = "/info"', 'path = "/info"\noptionel = true') + VALUES + METER,
+        "requests.info.optionel: unknown key; did you mean optional?",
+    ),
+    "unknown key of a value": (
+        HEAD + 'left = { path = "left", type = "number", unlimitd = [-1] }' + METER,
+        "requests.info.values.left.unlimitd: unknown key; did you mean unlimited?",
+    ),
+    "unknown type": (HEAD + 'left = { path = "left", type = "int" }' + METER, "requests.info.values.left.type: "),
+    "unknown kind": (HEAD + VALUES + METER.replace("balance", "balence"), "meters.credits.kind: "),
+    "unknown cause": (HEAD.replace("auth =", "causes = { broke = 'x' }\nauth =") + VALUES + METER, "causes.broke"),
+    "another name than the file's": ("", "name: is 'acme', and the file is not"),
+    "only GET": (
+        HEAD.replace('path = "/info"', 'path = "/info"\nmethod = "POST"') + VALUES + METER,
+        "requests.info.method: ",
+    ),
+    "a base that is no URL": (HEAD.replace("https://api", "api") + VALUES + METER, "base_url: the URL is none"),
+    "a base with a user": (
+        HEAD.replace("https://api", "https://me@api") + VALUES + METER,
+        "neither a query nor a user",
+    ),
+    "no key in the header": (HEAD.replace("{api_key}", "{token}") + VALUES + METER, "auth: its value holds {api_key}"),
+    "no header's name": (HEAD.replace('"Authorization"', '"Author ization"') + VALUES + METER, "auth.header: "),
+    "no duration": (
+        HEAD.replace("auth =", 'interval = "5 minutes"\nauth =') + VALUES + METER,
+        "interval: expected a dur",
+    ),
+    "no JMESPath": (
+        HEAD + 'left = { path = "left[", type = "number" }' + METER,
+        "values.left.path: 'left[' is no JMESP",
+    ),
+    "no path": (HEAD + 'left = { path = "", type = "number" }' + METER, "is no JMESPath"),
+    "no JMESPath function": (
+        HEAD + 'left = { path = "total(left)", type = "number" }' + METER,
+        "JMESPath has no function total",
+    ),
+    "rounding in a path": (
+        HEAD + 'left = { path = "items[?to_number(a) > `1`].a | [0]", type = "number" }' + METER,
+        "to_number would compute with rounded numbers",
+    ),
+    "path and header": (
+        HEAD + 'left = { path = "left", header = "X-Left", type = "number" }' + METER,
+        "values.left: takes either a path or a header",
+    ),
+    "unlimited text": (
+        HEAD + 'left = { path = "left", type = "text", unlimited = ["no"] }' + METER,
+        "values.left: unlimited is for numbers",
+    ),
+    "encoding of a number": (
+        HEAD + 'left = { path = "left", type = "number", encoding = "epoch" }' + METER,
+        "values.left: encoding is for times",
+    ),
+    "a name that is no value": (
+        HEAD + VALUES + METER.replace('"left"', '"lft - 1"'),
+        "meters.credits.remaining: there is no lft here; did you mean left?",
+    ),
+    "a field that the kind lacks": (
+        HEAD + VALUES + METER.replace("remaining", "remaning"),
+        "meters.credits.remaning: a balance has no such field; did you mean remaining?",
+    ),
+    "a field that comes from history": (HEAD + VALUES + METER + 'runway_days = "left"', "a balance has no such field"),
+    "a misspelt key of a meter": (HEAD + VALUES + METER + 'unti = "USD"', "no such field; did you mean unit?"),
+    "a field of another type": (
+        HEAD + VALUES + METER + 'expires_at = "left"',
+        "meters.credits.expires_at: takes a time, and left is a number",
+    ),
+    "a field that is no text": (HEAD + VALUES + METER + "auto_topup = true", "meters.credits.auto_topup: "),
+    "no field": (HEAD + VALUES + '[meters.credits]\nkind = "cap"', "meters.credits: has no field; a cap has value"),
+    "constants alone": (
+        HEAD + VALUES + "[meters.credits]\nkind = \"cap\"\nvalue = '7'",
+        "meters.credits: no field of it comes from a value",
+    ),
+    "when is no condition": (HEAD + VALUES + METER + 'when = "left"', "meters.credits.when: left is a number"),
+    "a meter of every account": (
+        HEAD + VALUES + METER.replace("meters.credits", "meters.connection"),
+        "choose another",
+    ),
+    "a kind of our own": (HEAD + VALUES + METER.replace('"balance"', '"connection"'), "connection is budgetd's own"),
+    "each without key": (HEAD + VALUES + METER + 'each = "info.items"', "each and key go together"),
+    "each of no request": (
+        HEAD + VALUES + METER + 'each = "inf.items"\nkey = "id"',
+        "meters.credits.each: begins with the name of a request, and there is no 'inf'; did you mean info?",
+    ),
+    "each of no path": (
+        HEAD + VALUES + METER + 'each = "info.[["\nkey = "id"',
+        "meters.credits.each: '[[' is no JMESP",
+    ),
+    "item without each": (HEAD + VALUES + METER.replace('"left"', '"item.left"'), "there is no item.left here"),
+    "a value called item": (
+        HEAD + VALUES + 'item = { path = "a", type = "text" }' + METER,
+        "values.item: item is what",
+    ),
+    "an identity that is no value": (
+        HEAD.replace("auth =", 'identity = "lft"\nauth =') + VALUES + METER,
+        "identity: no value is named lft; did you mean left?",
+    ),
+    "a placeholder that is no param": (
+        HEAD.replace("/info", "/{organisation}/info") + "[params.organization]\nhelp = 'its id'\n" + METER,
+        "requests.info.path: {organisation} is not one of [params]; did you mean organization?",
+    ),
+    "a path that may lack a part": (
+        HEAD.replace("/info", "/{org}/info") + VALUES + METER + "[params.org]\nhelp = 'its id'",
+        "requests.info.path: needs params.org to be required, or to have a default",
+    ),
+    "required with a default": (
+        HEAD + VALUES + METER + "[params.org]\nhelp = 'its id'\nrequired = true\ndefault = '1'",
+        "params.org: is required or has a default, not both",
+    ),
+    "one name in two requests": (
+        HEAD + VALUES + METER + '[requests.more]\npath = "/more"\nvalues.left = { path = "left", type = "number" }',
+        "requests.more.values.left: requests.info has a value of this name already",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "problem"), WRONG.values(), ids=WRONG.keys())
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, problem: str) -> None:
+    if problem.startswith("name:"):
+        assert problem in problems_of(tmp_path, HEAD + VALUES + METER, "other")
+    else:
+        assert problem in problems_of(tmp_path, text)
+
+
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "acme.toml").mkdir()
+    with pytest.raises(ConfigError, match=r"acme\.toml: can't be read: "):
+        load_provider(tmp_path / "acme.toml")
+
+
+def test_a_file_in_another_encoding_is_named(tmp_path: Path) -> None:
+    (tmp_path / "acme.toml").write_bytes("name = 'Müller'".encode("latin-1"))
+    with pytest.raises(ConfigError, match="is not UTF-8 text"):
+        load_provider(tmp_path / "acme.toml")
+
+
+def test_every_problem_of_all_files_is_said_at_once(tmp_path: Path) -> None:
+    write_provider(tmp_path, HEAD + VALUES + METER + 'granted = "a"\nused = "b"')
+    write_provider(tmp_path, "name = 7\ntitel = 'x'", "other")
+    with pytest.raises(ConfigError) as caught:
+        load_providers(tmp_path)
+    lines = [line.removeprefix(f"{tmp_path}/") for line in caught.value.problems]
+    assert [line.split(": ")[:2] for line in lines if line.startswith("acme")] == [
+        ["acme.toml", "meters.credits.granted"],
+        ["acme.toml", "meters.credits.used"],
+    ]
+    assert {"other.toml: titel: unknown key; did you mean title?", "other.toml: base_url: is missing"} < set(lines)
+
+
+def test_a_users_file_replaces_the_one_that_ships(tmp_path: Path) -> None:
+    shipped = load_providers()
+    write_provider(tmp_path, HEAD.replace('"acme"', '"cargo"') + VALUES + METER, "cargo")
+    write_provider(tmp_path, HEAD + VALUES + METER)
+    providers = load_providers(tmp_path)
+    assert providers["cargo"].title == "Acme"
+    assert providers.keys() == shipped.keys() | {"acme"}
+    assert providers["cekura"].title == shipped["cekura"].title
+
+
+def test_a_folder_that_is_not_there_has_no_files(tmp_path: Path) -> None:
+    assert load_providers(tmp_path / "none").keys() == {file.stem for file in CATALOG.glob("*.toml")}
+
+
+def test_a_meter_knows_its_requests(tmp_path: Path) -> None:
+    provider = make_provider(
+        tmp_path,
+        VALUES
+        + '[requests.more]\npath = "/more"\nvalues.open = { path = "open", type = "bool" }\n'
+        + '[requests.list]\npath = "/list"\nbody = "list"\n'
+        + METER
+        + 'when = "open"\n'
+        + '[meters.caps]\nkind = "cap"\neach = "list"\nkey = "id"\nvalue = "item.max / 2"\ncurrency = "state"\n',
+    )
+    assert provider.meters["credits"].requests == {"info", "more"}
+    assert provider.meters["credits"].values == {"left"}
+    assert provider.meters["caps"].requests == {"list", "info"}
+
+
+def test_causes_are_told_by_the_body(tmp_path: Path) -> None:
+    text = HEAD.replace("auth =", "causes = { exhausted = \"code == 'empty'\" }\nauth =")
+    ((cause, path),) = load_provider(write_provider(tmp_path, text + VALUES + METER)).causes
+    assert cause is Cause.EXHAUSTED
+    assert path.search({"code": "empty"}) is True
