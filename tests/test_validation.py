@@ -86,7 +86,9 @@ def _problems(text: str) -> list[str]:
             "shelf.items#2.sise: unknown key; did you mean size?",
             id="the second of a list is #2",
         ),
-        pytest.param("shelf.sizes = [1, 'b']", "shelf.sizes#2: expected a whole number, not text", id="text for a number"),
+        pytest.param(
+            "shelf.sizes = [1, 'b']", "shelf.sizes#2: expected a whole number, not text", id="text for a number"
+        ),
         pytest.param("shelf.sizes = []", "shelf.sizes: is empty; give at least one", id="an empty list"),
         pytest.param(
             "shelf.sizes = 3", "shelf.sizes: expected a list in brackets, not a number", id="a number for a list"
@@ -116,7 +118,9 @@ def _problems(text: str) -> list[str]:
             id="text for true or false",
         ),
         pytest.param(
-            "shelf.on-sale = ' '", "shelf.on-sale: expected true or false, without quotes, not an empty text", id="blank"
+            "shelf.on-sale = ' '",
+            "shelf.on-sale: expected true or false, without quotes, not an empty text",
+            id="blank",
         ),
         pytest.param(
             "shelves = 1", "shelves: expected a table, { name = value }, not a number", id="a number for a mapping"
@@ -164,7 +168,9 @@ def test_a_problem_is_one_line(text: str, problem: str) -> None:
 
 
 def test_a_value_is_shown_only_where_it_is_one_of_a_list() -> None:
-    lines = _problems('shelves = "CANARY"\n[shelf]\non-sale = "CANARY"\nsizes = ["CANARY"]\n[shelf.shape]\nside = "CANARY"')
+    lines = _problems(
+        'shelves = "CANARY"\n[shelf]\non-sale = "CANARY"\nsizes = ["CANARY"]\n[shelf.shape]\nside = "CANARY"'
+    )
     assert len(lines) == 4
     assert "CANARY" not in "\n".join(lines)
 
