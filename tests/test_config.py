@@ -3,14 +3,15 @@
 import os
 import re
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError
 
 from budgetd.config import (
     LARGEST,
@@ -120,7 +121,7 @@ ROUTE = '[[routes]]\nchannels = ["ops"]\n'
         ),
         pytest.param(
             f"{RULE}sustain = '5m'",
-            "rules.low.sustain: unknown key",
+            "rules.low.sustain: unknown key; known: clear, critical, ease_for, for, on, remind, unless, warning",
             id="a name of the inside is no key",
         ),
         pytest.param(
@@ -448,7 +449,7 @@ def test_several_mistakes_are_all_told(write_config: WriteConfig) -> None:
         ),
         pytest.param(
             "[rules.low]\non = { kind = 'a', kind = 'b' }\n",
-            "line 2, column 32: kind is written twice",
+            "line 2, column 30: kind is written twice",
             id="a key written twice in braces",
         ),
         pytest.param("a = " + "[" * 5000, "is nested too deeply", id="brackets in brackets in brackets"),
@@ -641,8 +642,10 @@ class TestWithoutAName:
             find_config(None)
         own = Path(os.environ["HOME"]) / ".config/budgetd/config.toml"
         assert error.value.problems == (
-            f"no config found: looked for /etc/budgetd/config.toml and {own}; "
-            "give one with --config, or see `budgetd demo`",
+            (
+                f"no config found: looked for /etc/budgetd/config.toml and {own}; "
+                "give one with --config, or see `budgetd demo`"
+            ),
         )
 
     def test_one_in_a_folder_that_we_may_not_enter_is_there(self, request: pytest.FixtureRequest) -> None:
@@ -683,7 +686,7 @@ def test_a_secret_is_in_no_repr(write_config: WriteConfig) -> None:
     path = write_config(f"[accounts.a]\nprovider = 'x'\napi_key = '{CANARY}'\n[channels.b]\nurl = 'json://{CANARY}'")
     config = load_config(path)
     assert CANARY not in f"{config!r} {config.file} {config.file.model_dump()}"
-    with pytest.raises(TypeError, match="Secret"):
+    with pytest.raises(PydanticSerializationError, match="Secret"):
         config.file.model_dump_json()
 
 
@@ -714,7 +717,7 @@ def _with_every_setting(text: str) -> str:
 
 
 @pytest.mark.parametrize("changed", [_as_it_is, _with_every_setting], ids=["as it is", "with every setting in force"])
-def test_the_example_is_good(changed: Any, example: Path) -> None:
+def test_the_example_is_good(changed: Callable[[str], str], example: Path) -> None:
     path = example / "config.toml"
     path.write_text(changed(EXAMPLE.read_text()))
     plan = make_plan(load_config(path))
@@ -728,7 +731,7 @@ def test_the_example_is_good(changed: Any, example: Path) -> None:
     assert set(plan.urls) == {"ops", "finance"}
 
 
-def _tables(annotation: Any) -> Iterator[type[BaseModel]]:
+def _tables(annotation: object) -> Iterator[type[BaseModel]]:
     """Every table that the config may hold, and the tables in it."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation

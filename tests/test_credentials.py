@@ -5,13 +5,14 @@ import logging
 import os
 import pickle
 import traceback
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from budgetd import log
 from budgetd.credentials import LARGEST, Secret, SecretSource, SecretUnavailableError, read_secret
 
 CANARY = "canary-3f9b27c1"
@@ -22,12 +23,12 @@ CANARY = "canary-3f9b27c1"
     [
         pytest.param(str, id="str"),
         pytest.param(repr, id="repr"),
-        pytest.param(lambda secret: f"{secret} {secret!r} {str(secret):>9}", id="formatted"),
-        pytest.param(lambda secret: "{0} {0!r}".format(secret), id="formatted by str.format"),
+        pytest.param(lambda secret: f"{secret} {secret!r} {secret!s:>9}", id="formatted"),
+        pytest.param("{0} {0!r}".format, id="formatted by str.format"),
         pytest.param(lambda secret: str([secret, {"key": secret}]), id="inside of a list and a dict"),
     ],
 )
-def test_a_secret_is_not_shown(shown: Any) -> None:
+def test_a_secret_is_not_shown(shown: Callable[[Secret], str]) -> None:
     assert CANARY not in shown(Secret(CANARY))
 
 
@@ -51,8 +52,8 @@ def test_secrets_are_compared_by_what_they_hold() -> None:
 
 def test_a_log_line_with_a_secret_in_it_does_not_have_it() -> None:
     stream = StringIO()
-    logger = logging.Logger("test")
-    logger.addHandler(logging.StreamHandler(stream))
+    log.set_up("info", stream)
+    logger = logging.getLogger("budgetd.test")
     try:
         raise ValueError(Secret(CANARY))
     except ValueError:

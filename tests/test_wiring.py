@@ -1,0 +1,464 @@
+"""A config as a whole: whether its parts fit the providers, the kinds, Apprise and each other."""
+
+import os
+import traceback
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from budgetd.config import load_config
+from budgetd.credentials import Secret
+from budgetd.errors import ConfigError
+from budgetd.wiring import Outline, Plan, make_outline, make_plan, warnings
+from budgetd_rules.judgement import Route
+from budgetd_rules.meters import Kind
+from budgetd_rules.rule import Clockwork, Level, Steps
+from budgetd_rules.watches import ChangeKind
+from conftest import WriteConfig
+
+CANARY = "canary-3f9b27c1"
+ACCOUNT = '[accounts.voice]\nprovider = "cekura"\napi_key = "key"\n'
+CHANNEL = '[channels.ops]\nurl = "json://localhost"\n'
+RULE = '[rules.low]\non = { kind = "balance" }\nwarning = "remaining < 5"\n'
+SOURCES = '{ env = "..." }, { file = "..." } or { credential = "..." }'
+
+
+def plan(path: Path) -> Plan:
+    return make_plan(load_config(path))
+
+
+def outline(path: Path) -> Outline:
+    return make_outline(load_config(path))
+
+
+def problems(path: Path) -> list[str]:
+    with pytest.raises(ConfigError) as error:
+        plan(path)
+    assert error.value.exit_code == 78
+    assert all(line.startswith(f"{path}: ") for line in error.value.problems)
+    said = "".join(traceback.format_exception(error.value)) + repr(error.value)
+    assert CANARY not in said
+    return [line.removeprefix(f"{path}: ") for line in error.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(
+            CHANNEL + RULE,
+            [
+                (
+                    "accounts: there is none: write [accounts.NAME] with "
+                    'provider = "..." and api_key = { env = "..." }; `budgetd providers` lists the providers'
+                )
+            ],
+            id="no account",
+        ),
+        pytest.param(
+            "[accounts.voice]\nprovider = 'cekuro'\napi_key = 'x'",
+            ["accounts.voice.provider: no provider is named 'cekuro'; did you mean cekura?"],
+            id="a provider that is nearly one",
+        ),
+        pytest.param(
+            "[accounts.voice]\nprovider = 'acme'\napi_key = 'x'",
+            ["accounts.voice.provider: no provider is named 'acme'; known: cargo, cekura, sonzai, uniqos"],
+            id="a provider like no other",
+        ),
+        pytest.param(
+            "[accounts.budgetd]\nprovider = 'cekura'\napi_key = 'x'",
+            ["accounts.budgetd: the name budgetd stands for budgetd itself; take another"],
+            id="an account with our own name",
+        ),
+        pytest.param(
+            f"{ACCOUNT}params = {{ workspace = 'x' }}",
+            ["accounts.voice.params.workspace: Cekura takes no such thing"],
+            id="a param of a provider that takes none",
+        ),
+        pytest.param(
+            "[accounts.a]\nprovider = 'cargo'\napi_key = 'x'\nparams = { workspace_uid = 'x' }",
+            ["accounts.a.params.workspace_uid: Cargo takes no such thing; did you mean workspace_uuid?"],
+            id="a param that is nearly one",
+        ),
+        pytest.param(
+            f'[accounts.voice]\nprovider = "cekura"\napi_key = "{CANARY}\\nand more"',
+            [
+                (
+                    "accounts.voice: the header X-CEKURA-API-KEY would hold characters that HTTP does not allow, "
+                    "or a line break"
+                )
+            ],
+            id="a key with a line break in it",
+        ),
+        pytest.param(
+            f"{ACCOUNT}base_url = 'https://'",
+            ["accounts.voice: the URL is none: it begins with https:// and a host"],
+            id="an address without a host",
+        ),
+        # --- rules
+        pytest.param(
+            f"{ACCOUNT}[rules.low]\non = {{ kind = 'balance' }}",
+            ["rules.low: says neither `warning` nor `critical`: give at least one condition"],
+            id="a rule without a condition",
+        ),
+        pytest.param(
+            f"{ACCOUNT}[rules.low]\non = {{}}\nclear = 'remaining > 5'",
+            ["rules.low: says neither `warning` nor `critical`: give at least one condition"],
+            id="a rule that only clears",
+        ),
+        pytest.param(
+            f"{ACCOUNT}[rules.low]\non = {{ kind = 'balance' }}\nwarning = ''\ncritical = ' '\nclear = ''\nunless = ''",
+            [
+                "rules.low.warning: the expression is empty",
+                "rules.low.critical: the expression is empty",
+                "rules.low.clear: the expression is empty",
+                "rules.low.unless: the expression is empty",
+            ],
+            id="empty conditions",
+        ),
+        pytest.param(
+            f"{ACCOUNT}[rules.due]\non = {{ kind = 'balance' }}\nwarning = 'days_until_due < 3'",
+            ["rules.due.warning: days_until_due is no field of the kind balance; did you mean days_until_expiry?"],
+            id="a field that the kind lacks",
+        ),
+        pytest.param(
+            f"{ACCOUNT}[rules.due]\non = {{ kind = 'cap' }}\nwarning = 'paid'",
+            ["rules.due.warning: paid is no field of the kind cap; it has currency, value"],
+            id="a field that the kind lacks, and nothing like it",
+        ),
+        pytest.param(
+            f"{ACCOUNT}[rules.low]\non = {{ kind = 'balance' }}\nwarning = 'remainin < 5'",
+            ["rules.low.warning: there is no remainin here; did you mean remaining?"],
+            id="a field that there is not",
+        ),
+        pytest.param(
+            f"{ACCOUNT}[rules.low]\non = {{ kind = 'balance' }}\nwarning = 'remaining < 5%'",
+            ["rules.low.warning: column 14: '%' has no place here; percentages are fields, such as remaining_percent"],
+            id="a condition that is none",
+        ),
+        pytest.param(
+            f"{ACCOUNT}{RULE}for = {{ critical = '5m' }}\nclear = {{ critical = 'remaining > 9' }}",
+            [
+                "rules.low.for.critical: the rule has no critical, so this would do nothing",
+                "rules.low.clear.critical: the rule has no critical, so this would do nothing",
+            ],
+            id="a setting for a level that the rule has not",
+        ),
+        pytest.param(
+            f"{ACCOUNT}{RULE}remind = {{ each = 'days_until_due', steps = [3, 1] }}",
+            [
+                (
+                    "rules.low.remind: each = 'days_until_due' is no number of the watched kinds; "
+                    "did you mean days_until_expiry?"
+                )
+            ],
+            id="steps of a field that the kind lacks",
+        ),
+        pytest.param(
+            f"{ACCOUNT}{RULE}remind = {{ each = 'remaining', steps = [3, 7, 1] }}",
+            ["rules.low.remind: steps must fall or rise all the way: [30, 14, 7] or [80, 90, 95]"],
+            id="steps up and down",
+        ),
+        # --- channels and routes
+        pytest.param(
+            f"{ACCOUNT}{CHANNEL}[[routes]]\nchannels = ['ops']\n[[routes]]\nchannels = ['opps', 'pager']",
+            [
+                "routes#2.channels: no channel is named 'opps'; did you mean ops?",
+                "routes#2.channels: no channel is named 'pager'; known: ops",
+            ],
+            id="routes to channels that there are not",
+        ),
+        pytest.param(
+            f"{ACCOUNT}[[routes]]\nchannels = ['ops']",
+            ["routes#1.channels: no channel is named 'ops'"],
+            id="a route where there is no channel at all",
+        ),
+        pytest.param(
+            f"{ACCOUNT}[channels.ops]\nurl = 'nosuch://{CANARY}'",
+            ["channels.ops.url: Apprise does not accept this URL; its wiki lists the form of each service's"],
+            id="a service that Apprise does not know",
+        ),
+        pytest.param(
+            f"{ACCOUNT}[channels.ops]\nurl = 'slack://{CANARY}'",
+            ["channels.ops.url: Apprise does not accept this URL; its wiki lists the form of each service's"],
+            id="a URL without its parts",
+        ),
+        pytest.param(
+            f"{ACCOUNT}[channels.ops]\nurl = 'json://[{CANARY}'",
+            ["channels.ops.url: Apprise does not accept this URL; its wiki lists the form of each service's"],
+            id="a URL that no parser takes",
+        ),
+        pytest.param(
+            f"{ACCOUNT}[channels.ops]\nurl = 'json://localhost/{CANARY}, json://localhost/b'",
+            [
+                (
+                    "channels.ops.url: names 2 targets; give each target a channel of its own, "
+                    "so that each has its own receipt"
+                )
+            ],
+            id="a URL with two targets",
+        ),
+        # --- secrets
+        pytest.param(
+            "[accounts.voice]\nprovider = 'cekura'\napi_key = { env = 'NOT_SET' }",
+            ["accounts.voice.api_key.env: the environment variable NOT_SET is not set"],
+            id="a variable that is not set",
+        ),
+        pytest.param(
+            "[accounts.voice]\nprovider = 'cekura'\napi_key = { file = 'no.key' }",
+            ["accounts.voice.api_key.file: {folder}/no.key can't be read: No such file or directory"],
+            id="a file that is not there",
+        ),
+        pytest.param(
+            "[accounts.voice]\nprovider = 'cekura'\napi_key = { file = 'latin.key' }",
+            ["accounts.voice.api_key.file: {folder}/latin.key is not UTF-8 text"],
+            id="a file that is no text",
+        ),
+        pytest.param(
+            f"{ACCOUNT}[channels.ops]\nurl = {{ file = 'blank.key' }}",
+            ["channels.ops.url.file: {folder}/blank.key is empty"],
+            id="an empty file",
+        ),
+        pytest.param(
+            f"{ACCOUNT}[channels.ops]\nurl = {{ credential = 'slack' }}",
+            [
+                (
+                    "channels.ops.url.credential: credential 'slack': systemd gave no $CREDENTIALS_DIRECTORY; "
+                    "is LoadCredential= set in the unit, and is this run by it?"
+                )
+            ],
+            id="a credential outside of systemd",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_told(text: str, expected: list[str], write_config: WriteConfig, tmp_path: Path) -> None:
+    (tmp_path / "latin.key").write_bytes(CANARY.encode() + b"\xe9")
+    (tmp_path / "blank.key").write_bytes(b"\n")
+    assert problems(write_config(text)) == [line.replace("{folder}", str(tmp_path)) for line in expected]
+
+
+def test_all_that_does_not_fit_is_told_at_once(write_config: WriteConfig) -> None:
+    path = write_config(f"""
+        [accounts.voice]
+        provider = "cekuro"
+        api_key = {{ env = "NOT_SET" }}
+        [accounts.growth]
+        provider = "cargo"
+        api_key = {{ env = "NOT_SET_EITHER" }}
+        [channels.ops]
+        url = "nosuch://{CANARY}"
+        [[routes]]
+        channels = ["pager"]
+        [rules.low]
+        on = {{ kind = "balance" }}
+        warning = "remaning < 5"
+    """)
+    assert problems(path) == [
+        "accounts.voice.provider: no provider is named 'cekuro'; did you mean cekura?",
+        "rules.low.warning: there is no remaning here; did you mean remaining?",
+        "routes#1.channels: no channel is named 'pager'; known: ops",
+        "accounts.growth.api_key.env: the environment variable NOT_SET_EITHER is not set",
+        "channels.ops.url: Apprise does not accept this URL; its wiki lists the form of each service's",
+    ]
+
+
+# --- literal secrets
+
+
+def test_a_secret_in_a_file_that_others_can_read_is_refused(write_config: WriteConfig) -> None:
+    text = f'[accounts.voice]\nprovider = "cekura"\napi_key = "{CANARY}"\n[channels.ops]\nurl = "json://{CANARY}"\n'
+    path = write_config(text, mode=0o644)
+    why = f"a secret stands in a file that others can read: `chmod 600 {path}`, or write {SOURCES} instead"
+    assert problems(path) == [f"accounts.voice.api_key: {why}", f"channels.ops.url: {why}"]
+
+
+def test_a_secret_in_a_file_of_ones_own_is_taken(write_config: WriteConfig) -> None:
+    made = plan(write_config(f'[accounts.voice]\nprovider = "cekura"\napi_key = "{CANARY}"\n{CHANNEL}'))
+    source = made.scheduled["voice"].source
+    assert source.requests["info"].headers["X-CEKURA-API-KEY"] == CANARY
+    assert made.urls == {"ops": Secret("json://localhost")}
+
+
+def test_secrets_elsewhere_may_be_named_in_a_file_that_others_can_read(
+    write_config: WriteConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEY", CANARY)
+    text = '[accounts.voice]\nprovider = "cekura"\napi_key = { env = "KEY" }\n'
+    assert set(plan(write_config(text, mode=0o644)).scheduled) == {"voice"}
+
+
+def test_a_plan_shows_no_secret(write_config: WriteConfig) -> None:
+    text = f'[accounts.voice]\nprovider = "cekura"\napi_key = "{CANARY}"\n[channels.ops]\nurl = "json://{CANARY}"\n'
+    assert CANARY not in repr(plan(write_config(text)))
+
+
+# --- what is fine
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(
+            f"{ACCOUNT}[accounts.old]\nprovider = 'cargo'\nenabled = false\napi_key = {{ env = 'NOT_SET' }}",
+            id="a disabled account whose key is missing",
+        ),
+        pytest.param(ACCOUNT, id="an account and nothing else"),
+        pytest.param(f"{ACCOUNT}[rules.low]\non = {{}}\nwarning = 'remaining < 5'", id="a rule on every meter"),
+        pytest.param(f"{ACCOUNT}params = {{}}\nlabels = {{}}\nowner = ''", id="empty settings"),
+        pytest.param(f"{ACCOUNT}base_url = 'http://localhost:8080/proxy/'", id="a proxy"),
+        pytest.param(
+            "[accounts.a]\nprovider = 'cargo'\napi_key = 'x'\nparams = { workspace_uuid = 7 }", id="a param as a number"
+        ),
+        pytest.param(f"{ACCOUNT}{RULE}for = {{}}\nclear = {{}}", id="no level named"),
+    ],
+)
+def test_this_is_fine(text: str, write_config: WriteConfig) -> None:
+    assert plan(write_config(text)).scheduled
+
+
+def test_a_disabled_account_is_neither_polled_nor_judged(write_config: WriteConfig) -> None:
+    made = plan(write_config(f"{ACCOUNT}[accounts.old]\nprovider = 'cargo'\nenabled = false\napi_key = 'x'"))
+    assert set(made.scheduled) == set(made.outline.ruleset.accounts) == {"voice"}
+
+
+def test_what_is_stored_can_be_shown_without_the_secrets(write_config: WriteConfig) -> None:
+    text = '[accounts.voice]\nprovider = "cekura"\napi_key = { env = "NOT_SET" }\n[channels.ops]\nurl = { env = "NO" }'
+    assert set(outline(write_config(text)).ruleset.accounts) == {"voice"}
+    assert not outline(write_config("")).ruleset.accounts
+
+
+# --- what it becomes
+
+
+@pytest.mark.parametrize(
+    ("daemon", "own", "expected"),
+    [
+        pytest.param("", "", timedelta(minutes=5), id="the default"),
+        pytest.param("10m", "", timedelta(minutes=10), id="the daemon's"),
+        pytest.param("10m", "2m", timedelta(minutes=2), id="the account's own"),
+    ],
+)
+def test_how_often_an_account_is_polled(daemon: str, own: str, expected: timedelta, write_config: WriteConfig) -> None:
+    text = (f"[daemon]\ninterval = '{daemon}'\n" if daemon else "") + ACCOUNT + (f"interval = '{own}'" if own else "")
+    made = plan(write_config(text))
+    assert made.scheduled["voice"].interval == expected
+    assert made.outline.ruleset.accounts["voice"].stale_after == 3 * expected
+
+
+def test_a_rule_as_it_is_written(write_config: WriteConfig) -> None:
+    text = """
+        [rules.low]
+        on = { kind = ["balance", "quota"], meter = "credits", account = "v*", provider = "cek*", labels = { a = "b" } }
+        warning = "remaining < 20"
+        critical = "remaining < 5"
+        clear = "remaining > 25"
+        for = { critical = "5m" }
+        ease_for = "0s"
+        unless = "remaining > 1000"
+        remind = { every = "1d", backoff = 2, max = "4d" }
+        [rules.steps]
+        on = { kind = "balance" }
+        warning = "remaining < 20"
+        clear = { warning = "remaining > 25" }
+        for = "10m"
+        remind = { each = "remaining", steps = [10, 5] }
+        [rules.daily]
+        on = {}
+        critical = "remaining < 20"
+        remind = "1d"
+    """
+    low, steps, daily = outline(write_config(text)).ruleset.rules.values()
+    assert (low.on.kinds, low.on.meter, low.on.account) == (frozenset({Kind.BALANCE, Kind.QUOTA}), "credits", "v*")
+    assert (low.on.provider, low.on.labels) == ("cek*", {"a": "b"})
+    assert set(low.levels) == set(low.clear) == {Level.WARNING, Level.CRITICAL}
+    assert low.sustain == {Level.CRITICAL: timedelta(minutes=5)}
+    assert low.ease_for == timedelta(0)
+    assert low.unless is not None
+    assert low.remind == Clockwork(every=timedelta(days=1), backoff=2, longest=timedelta(days=4))  # type: ignore[arg-type]
+    assert set(steps.clear) == {Level.WARNING}
+    assert steps.sustain == {Level.WARNING: timedelta(minutes=10)}
+    assert steps.remind == Steps(each="remaining", steps=(10, 5))  # type: ignore[arg-type]
+    assert daily.remind == Clockwork(every=timedelta(days=1))
+
+
+def test_a_route_as_it_is_written(write_config: WriteConfig) -> None:
+    text = f"""{CHANNEL}group_wait = "1s"
+        [[routes]]
+        channels = ["ops"]
+        continue = true
+        [routes.match]
+        level = "critical"
+        kind = "quota"
+        change = ["opened", "worsened"]
+        rule = "low-*"
+        account = "voice"
+        provider = "cekura"
+        labels = {{ team = "voice" }}
+    """
+    routing = outline(write_config(text)).routing
+    assert routing.group_wait == {"ops": timedelta(seconds=1)}
+    assert routing.routes == (
+        Route(
+            channels=("ops",),
+            levels=frozenset({Level.CRITICAL}),
+            kinds=frozenset({Kind.QUOTA}),
+            changes=frozenset({ChangeKind.OPENED, ChangeKind.WORSENED}),
+            rule="low-*",
+            account="voice",
+            provider="cekura",
+            labels={"team": "voice"},
+            goes_on=True,
+        ),
+    )
+
+
+# --- what is allowed, and probably not meant
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(ACCOUNT + CHANNEL + RULE, [], id="nothing"),
+        pytest.param(
+            ACCOUNT + CHANNEL + "[rules.down]\non = { kind = 'connection' }\nwarning = 'failures > 2'",
+            [],
+            id="a rule on the connection alone",
+        ),
+        pytest.param(
+            f"{ACCOUNT}{CHANNEL}[rules.low]\non = {{ meter = 'turns' }}\nwarning = 'remaining < 5'",
+            ["rules.low.on: matches no meter; there are credits, subscription and connection"],
+            id="a rule on a meter that there is not",
+        ),
+        pytest.param(
+            f"{ACCOUNT}{CHANNEL}[rules.top]\non = {{ kind = 'balance' }}\nwarning = 'auto_topup'",
+            ["rules.top: auto_topup is never given by the meters that it watches"],
+            id="a rule on a field that the vendor does not give",
+        ),
+        pytest.param(
+            f"{ACCOUNT}{CHANNEL}[rules.runway]\non = {{ kind = 'balance' }}\nwarning = 'runway_days < 2'",
+            [],
+            id="a field that comes from history",
+        ),
+        pytest.param(ACCOUNT + CHANNEL, ["rules: there is none: nobody will be told anything"], id="no rule"),
+        pytest.param(ACCOUNT + RULE, ["channels: there is none: nobody will be told anything"], id="no channel"),
+        pytest.param(
+            f"{ACCOUNT}enabled = false\n{CHANNEL}{RULE}",
+            ["accounts: none is enabled: nothing will be polled"],
+            id="no account that is enabled",
+        ),
+        pytest.param(
+            f"{ACCOUNT}{CHANNEL}{RULE}[channels.spare]\nurl = 'json://localhost/x'\n[[routes]]\nchannels = ['ops']",
+            ["channels.spare: no route leads to it: it will be told nothing"],
+            id="a channel that no route leads to",
+        ),
+    ],
+)
+def test_what_is_probably_not_meant(text: str, expected: list[str], write_config: WriteConfig) -> None:
+    path = write_config(text)
+    assert warnings(plan(path).outline) == [f"{path}: {line}" for line in expected]
+
+
+def test_apprise_writes_no_url_to_the_screen(write_config: WriteConfig, capfd: pytest.CaptureFixture[str]) -> None:
+    problems(write_config(f"{ACCOUNT}[channels.ops]\nurl = 'nosuch://{CANARY}'"))
+    plan(write_config(f"{ACCOUNT}[channels.ops]\nurl = 'json://{CANARY}@localhost'"))
+    assert CANARY not in os.linesep.join(capfd.readouterr())
