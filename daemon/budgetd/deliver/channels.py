@@ -53,8 +53,10 @@ def url_problem(url: Secret) -> str | None:
     service = Apprise()
     if not service.add(url.reveal()):
         return "Apprise does not accept this URL; its wiki lists the form of each service's"
-    if len(service) != 1:
-        return f"names {len(service)} targets; give each target a channel of its own, so that each has its own receipt"
+    # A service counts its own targets: the channels of a Slack URL, the phones of an SMS one.
+    targets = sum(len(one) for one in service)
+    if targets != 1:
+        return f"names {targets} targets; give each target a channel of its own, so that each has its own receipt"
     return None
 
 

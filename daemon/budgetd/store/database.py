@@ -75,9 +75,9 @@ def open_for_reading(path: Path) -> Store | None:
 
     Raises StoreError where it can't be read, or was written by another version.
     """
-    if not path.exists():
-        return None
     with _translated(path):
+        if not path.exists():
+            return None
         db = Database(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT))
         if migrations.pending(db):
             raise StoreError(f"{path}: made by an older budgetd; start the daemon once, it migrates")
