@@ -6,7 +6,8 @@ from decimal import Decimal
 
 from budgetd_rules.meters import Account, Kind, MeterKey, Reading, View, view
 from budgetd_rules.rule import Clockwork, Level, Rule, RuleText, Selector, Steps, build_rule
-from budgetd_rules.values import Value
+from budgetd_rules.values import UNKNOWN, Value
+from budgetd_rules.watches import Change, ChangeKind, Episode, Reason, WatchKey
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 STALE_AFTER = timedelta(hours=1)
@@ -82,4 +83,46 @@ def rule(
             ease_for=ease_for,
             remind=remind,
         ),
+    )
+
+
+def episode(
+    id: str = "e1",  # noqa: A002  # as the record has it
+    level: Level = Level.WARNING,
+    *,
+    rule: str = "low-credits",
+    account: str = "voice",
+    meter: str = "credits",
+    peak: Level | None = None,
+    opened_at: datetime = NOON,
+    ended_at: datetime | None = None,
+    end: Reason | None = None,
+    worst: Value | int = UNKNOWN,
+) -> Episode:
+    """One that has ended was cleared, where no other reason is given."""
+    return Episode(
+        id=id,
+        key=WatchKey(rule, account, meter),
+        level=level,
+        peak=level if peak is None else peak,
+        opened_at=opened_at,
+        ended_at=ended_at,
+        end=end or (Reason.CLEARED if ended_at else None),
+        worst=_value(worst),
+    )
+
+
+def change(
+    kind: ChangeKind, of: Episode | None = None, *, number: int = 1, old: Level | None = None, at: datetime = NOON
+) -> Change:
+    of = of or episode()
+    return Change(
+        id=f"{of.id}.{number}",
+        episode=of.id,
+        key=of.key,
+        kind=kind,
+        old=old,
+        new=None if kind is ChangeKind.RESOLVED else of.level,
+        at=at,
+        reason=Reason.CONDITION_TRUE,
     )

@@ -8,30 +8,18 @@ import ast
 import operator
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from difflib import get_close_matches
-from functools import reduce
-from itertools import pairwise
 from typing import Any, Final
 
-from budgetd_rules.values import (
-    UNKNOWN,
-    Number,
-    Truth,
-    Value,
-    ValueType,
-    absolute,
-    add,
-    as_number,
-    compare,
-    divide,
-    multiply,
-    negate,
-    subtract,
-)
+from budgetd_rules import operations
+from budgetd_rules.operations import Expression, ExpressionError, Holds, Lookup, excerpt
+from budgetd_rules.values import UNKNOWN, Number, Value, ValueType, add, as_number, divide, multiply, subtract
+
+__all__ = ["Expression", "ExpressionError", "Lookup", "Types", "compile_condition", "compile_expression"]
 
 MAX_CHARACTERS: Final = 1000
 MAX_DEPTH: Final = 50
@@ -39,35 +27,11 @@ MAX_DIGITS: Final = 34  # as many as arithmetic keeps
 MAX_NUMBER: Final = Decimal("1e30")
 MIN_NUMBER: Final = Decimal("1e-30")
 
-Lookup = Callable[[str], Value]
 Types = Callable[[str], ValueType | None]
 
 
-class ExpressionError(ValueError):
-    """One line that tells a person what is wrong with an expression, and where."""
-
-
-@dataclass(frozen=True, slots=True)
-class Expression:
-    """An expression, or a part of one. `names` are those that it reads, dotted ones whole."""
-
-    text: str
-    type: ValueType
-    names: frozenset[str]
-    # What it returns is of `type`, or unknown: that was checked when it was compiled.
-    run: Callable[[Lookup], Any] = field(repr=False, compare=False)
-
-    def evaluate(self, lookup: Lookup) -> Value:
-        result: Value = self.run(lookup)
-        return result
-
-    def truth(self, lookup: Lookup) -> Truth:
-        result = self.run(lookup)
-        return result if isinstance(result, bool) else UNKNOWN
-
-
 def compile_condition(text: str, types: Types, *, known: Iterable[str] = ()) -> Expression:
-    return _require_condition(compile_expression(text, types, known=known))
+    return operations.require_condition(compile_expression(text, types, known=known))
 
 
 def compile_expression(text: str, types: Types, *, known: Iterable[str] = ()) -> Expression:
@@ -124,7 +88,7 @@ def _parse(text: str) -> ast.expr:
         where = f"column {error.offset}" if error.offset and error.offset <= len(text) else "the end"
         # What Python suggests after its first words is Python.
         what = re.split("[.;]", error.msg)[0]
-        raise ExpressionError(f"{where}: {what}: {_excerpt(text)}") from error
+        raise ExpressionError(f"{where}: {what}: {excerpt(text)}") from error
     except (MemoryError, RecursionError) as error:
         raise _too_deep() from error
 
@@ -167,59 +131,7 @@ class _Source:
         return Expression(self.part(node), type_, frozenset[str]().union(*(part.names for part in parts)), run)
 
     def error(self, node: ast.expr, what: str) -> ExpressionError:
-        return ExpressionError(f"{_excerpt(self.part(node))}: {what}")
-
-
-def _excerpt(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:59]}…"
-
-
-_NOUNS: Final[Mapping[ValueType, str]] = {
-    ValueType.NUMBER: "a number",
-    ValueType.BOOL: "true or false",
-    ValueType.TEXT: "text",
-    ValueType.TIME: "a time",
-    ValueType.NUMBERS: "a list of numbers",
-}
-
-
-def _describe(part: Expression) -> str:
-    return f"{_excerpt(part.text)} is {_NOUNS[part.type]}"
-
-
-def _require_number(part: Expression, why: str) -> Expression:
-    if part.type is not ValueType.NUMBER:
-        _refuse_time(part)
-        raise ExpressionError(f"{_describe(part)}; {why}")
-    return part
-
-
-def _require_condition(part: Expression) -> Expression:
-    if part.type is ValueType.BOOL:
-        return part
-    _refuse_time(part)
-    if not part.names:
-        raise ExpressionError(f"{_describe(part)}, not a condition")
-    text = _excerpt(part.text)
-    example = {
-        ValueType.NUMBER: f"{text} < 20",
-        ValueType.TEXT: f'{text} == "…"',
-        ValueType.NUMBERS: f"sum({text}) < 20",
-    }[part.type]
-    raise ExpressionError(f"{_describe(part)}; a condition compares it: {example}")
-
-
-def _refuse_time(*parts: Expression) -> None:
-    for part in parts:
-        if part.type is ValueType.TIME:
-            raise ExpressionError(
-                f"{_describe(part)}; times are not compared or computed with: use a days_until_… field"
-            )
-
-
-def _require_one_type(left: Expression, right: Expression) -> None:
-    if left.type is not right.type:
-        raise ExpressionError(f"{_describe(left)} and {_describe(right)}; only values of one type are compared")
+        return ExpressionError(f"{excerpt(self.part(node))}: {what}")
 
 
 _TEXT: Final = re.compile(r""""[^"]*"|'[^']*'""")
@@ -244,9 +156,9 @@ def _exact_number(text: str) -> Decimal:
     """From the source text, because the parser makes a float of it."""
     number = Decimal(text)
     if len(number.as_tuple().digits) > MAX_DIGITS:
-        raise ExpressionError(f"{_excerpt(text)}: a number has at most {MAX_DIGITS} digits")
+        raise ExpressionError(f"{excerpt(text)}: a number has at most {MAX_DIGITS} digits")
     if number and not MIN_NUMBER <= number <= MAX_NUMBER:
-        raise ExpressionError(f"{_excerpt(text)}: a number is between 1e-30 and 1e30")
+        raise ExpressionError(f"{excerpt(text)}: a number is between 1e-30 and 1e30")
     return number
 
 
@@ -274,7 +186,7 @@ def _dotted_name(source: _Source, node: ast.expr) -> str:
 
 def _nothing_called(name: str, names: Iterable[str]) -> ExpressionError:
     similar = get_close_matches(name, list(names), n=1)
-    return ExpressionError(f"there is no {_excerpt(name)} here" + (f"; did you mean {similar[0]}?" if similar else ""))
+    return ExpressionError(f"there is no {excerpt(name)} here" + (f"; did you mean {similar[0]}?" if similar else ""))
 
 
 def _accept_numbers(value: Value) -> Value:
@@ -297,55 +209,7 @@ _ARITHMETIC: Final[Mapping[type[ast.operator], Callable[[Number, Number], Number
     ast.Mult: multiply,
     ast.Div: divide,
 }
-
-
-def _read_arithmetic(source: _Source, node: ast.BinOp) -> Expression:
-    calculate = _ARITHMETIC.get(type(node.op))
-    if calculate is None:
-        raise source.error(node, "arithmetic is + - * /")
-    parts = [_require_number(source.read(side), "arithmetic takes numbers") for side in (node.left, node.right)]
-    left, right = (part.run for part in parts)
-    return source.join(node, ValueType.NUMBER, parts, lambda lookup: calculate(left(lookup), right(lookup)))
-
-
-def _read_unary(source: _Source, node: ast.UnaryOp) -> Expression:
-    operand = source.read(node.operand)
-    run = operand.run
-    if isinstance(node.op, ast.Not):
-        _require_condition(operand)
-        return source.join(node, ValueType.BOOL, [operand], _negation(run))
-    _require_number(operand, "arithmetic takes numbers")
-    signed = run if isinstance(node.op, ast.UAdd) else lambda lookup: negate(run(lookup))
-    return source.join(node, ValueType.NUMBER, [operand], signed)
-
-
-def _read_logic(source: _Source, node: ast.BoolOp) -> Expression:
-    parts = [_require_condition(source.read(value)) for value in node.values]
-    decisive = isinstance(node.op, ast.Or)
-    return source.join(node, ValueType.BOOL, parts, _kleene(decisive, [part.run for part in parts]))
-
-
-def _kleene(decisive: bool, runs: Sequence[Callable[[Lookup], Truth]]) -> Callable[[Lookup], Truth]:
-    """`or`, which one that is true decides, or `and`, which one that is false decides, else one that is unknown."""
-
-    def run(lookup: Lookup) -> Truth:
-        result: Truth = not decisive
-        for each in runs:
-            truth = each(lookup)
-            if truth is decisive:
-                return decisive
-            if truth is UNKNOWN:
-                result = UNKNOWN
-        return result
-
-    return run
-
-
-def _negation(run: Callable[[Lookup], Truth]) -> Callable[[Lookup], Truth]:
-    return lambda lookup: UNKNOWN if (truth := run(lookup)) is UNKNOWN else not truth
-
-
-_COMPARISONS: Final[Mapping[type[ast.cmpop], Callable[[Any, Any], bool]]] = {
+_COMPARISONS: Final[Mapping[type[ast.cmpop], Holds]] = {
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
@@ -355,120 +219,56 @@ _COMPARISONS: Final[Mapping[type[ast.cmpop], Callable[[Any, Any], bool]]] = {
 }
 
 
+def _read_arithmetic(source: _Source, node: ast.BinOp) -> Expression:
+    calculate = _ARITHMETIC.get(type(node.op))
+    if calculate is None:
+        raise source.error(node, "arithmetic is + - * /")
+    sides = (node.left, node.right)
+    left, right = [operations.require_number(source.read(side), operations.IN_ARITHMETIC) for side in sides]
+    return source.join(node, ValueType.NUMBER, [left, right], operations.calculation(calculate, left, right))
+
+
+def _read_unary(source: _Source, node: ast.UnaryOp) -> Expression:
+    operand = source.read(node.operand)
+    if isinstance(node.op, ast.Not):
+        return source.join(node, ValueType.BOOL, [operand], operations.negation(operand))
+    signed = operations.signed(operand, negative=isinstance(node.op, ast.USub))
+    return source.join(node, ValueType.NUMBER, [operand], signed)
+
+
+def _read_logic(source: _Source, node: ast.BoolOp) -> Expression:
+    parts = [operations.require_condition(source.read(value)) for value in node.values]
+    return source.join(node, ValueType.BOOL, parts, operations.junction(isinstance(node.op, ast.Or), parts))
+
+
 def _read_comparison(source: _Source, node: ast.Compare) -> Expression:
     if len(node.ops) == 1 and isinstance(node.ops[0], ast.In | ast.NotIn):
         return _read_membership(source, node)
     if not all(type(sign) in _COMPARISONS for sign in node.ops):
         raise source.error(node, "compare with < <= > >= == != or with a single in")
     parts = [source.read(side) for side in (node.left, *node.comparators)]
-    runs = [_comparison(sign, left, right) for sign, (left, right) in zip(node.ops, pairwise(parts), strict=True)]
-    return source.join(node, ValueType.BOOL, parts, runs[0] if len(runs) == 1 else _kleene(False, runs))
-
-
-def _comparison(sign: ast.cmpop, left: Expression, right: Expression) -> Callable[[Lookup], Truth]:
-    _refuse_time(left, right)
-    _require_one_type(left, right)
-    if left.type is ValueType.NUMBERS:
-        raise ExpressionError(f"{_describe(left)}; compare its min, max, sum or count")
-    if not isinstance(sign, ast.Eq | ast.NotEq):
-        _require_number(left, "only numbers have an order")
-    holds, one, other = _COMPARISONS[type(sign)], left.run, right.run
-    if left.type is ValueType.NUMBER:
-        return lambda lookup: compare(holds, one(lookup), other(lookup))
-
-    def run(lookup: Lookup) -> Truth:
-        first, second = one(lookup), other(lookup)
-        return UNKNOWN if first is UNKNOWN or second is UNKNOWN else holds(first, second)
-
-    return run
+    signs = [_COMPARISONS[type(sign)] for sign in node.ops]
+    return source.join(node, ValueType.BOOL, parts, operations.comparison(signs, parts))
 
 
 def _read_membership(source: _Source, node: ast.Compare) -> Expression:
     left, (listed,) = source.read(node.left), node.comparators
-    _refuse_time(left)
+    operations.refuse_time(left)
     if not isinstance(listed, ast.List | ast.Tuple) or not listed.elts:
         raise source.error(node, "in takes a list of constants, such as [1, 2]")
-    choices = frozenset(_choice(source.read(each), left) for each in listed.elts)
-    run = left.run
-
-    def is_listed(lookup: Lookup) -> Truth:
-        value: Value = run(lookup)
-        return UNKNOWN if value is UNKNOWN else value in choices
-
-    chosen = is_listed if isinstance(node.ops[0], ast.In) else _negation(is_listed)
+    choices = frozenset(operations.choice(source.read(each), left) for each in listed.elts)
+    chosen = operations.membership(left, choices, negated=isinstance(node.ops[0], ast.NotIn))
     return source.join(node, ValueType.BOOL, [left], chosen)
-
-
-def _choice(part: Expression, left: Expression) -> Value:
-    _require_one_type(left, part)
-    value = UNKNOWN if part.names else part.evaluate(lambda _: UNKNOWN)
-    if value is UNKNOWN:
-        raise ExpressionError(f"{_excerpt(part.text)} is not a constant; in takes a list of constants")
-    return value
-
-
-def _extreme(holds: Callable[[Any, Any], bool], numbers: Sequence[Number]) -> Number:
-    best = numbers[0] if numbers else UNKNOWN
-    for each in numbers[1:]:
-        if compare(holds, each, best) is True:
-            best = each
-    return best
-
-
-_NOTHING: Final[Number] = Decimal(0)
-_FOLDS: Final[Mapping[str, Callable[[Sequence[Number]], Number]]] = {
-    "min": lambda numbers: _extreme(operator.lt, numbers),
-    "max": lambda numbers: _extreme(operator.gt, numbers),
-    "sum": lambda numbers: reduce(add, numbers, _NOTHING),
-    "count": lambda numbers: Decimal(len(numbers)),
-}
-_FUNCTIONS: Final = ("abs", "coalesce", *_FOLDS)
 
 
 def _read_call(source: _Source, node: ast.Call) -> Expression:
     name = _dotted_name(source, node.func)
-    if name not in _FUNCTIONS:
-        raise _nothing_called(f"{name}()", [f"{each}()" for each in _FUNCTIONS])
+    if name not in operations.FUNCTIONS:
+        raise _nothing_called(f"{name}()", [f"{each}()" for each in operations.FUNCTIONS])
     # Named values (`key=`) can't be here: the check of the characters refuses a single =.
     parts = [source.read(argument) for argument in node.args]
-    if name == "coalesce":
-        return source.join(node, *_coalesce(parts))
-    return source.join(node, ValueType.NUMBER, parts, _absolute(parts) if name == "abs" else _fold(name, parts))
-
-
-def _coalesce(parts: list[Expression]) -> tuple[ValueType, list[Expression], Callable[[Lookup], Value]]:
-    if len(parts) < 2 or len({part.type for part in parts}) > 1:
-        raise ExpressionError("coalesce takes two or more values of one type")
-
-    def first_known(lookup: Lookup) -> Value:
-        values = (part.evaluate(lookup) for part in parts)
-        return next((value for value in values if value is not UNKNOWN), UNKNOWN)
-
-    return parts[0].type, parts, first_known
-
-
-def _absolute(parts: list[Expression]) -> Callable[[Lookup], Number]:
-    if len(parts) != 1:
-        raise ExpressionError("abs takes one number")
-    run = _require_number(parts[0], "abs takes one number").run
-    return lambda lookup: absolute(run(lookup))
-
-
-def _fold(name: str, parts: list[Expression]) -> Callable[[Lookup], Number]:
-    """Over one list, or over several numbers; one that is unknown makes the result unknown."""
-    fold, takes = _FOLDS[name], f"{name} takes a list of numbers, or two or more numbers"
-    if len(parts) == 1 and parts[0].type is ValueType.NUMBERS:
-        run = parts[0].run
-        return lambda lookup: UNKNOWN if (numbers := run(lookup)) is UNKNOWN else fold(numbers)
-    runs = [_require_number(part, takes).run for part in parts]
-    if len(runs) < 2:
-        raise ExpressionError(takes)
-
-    def fold_known(lookup: Lookup) -> Number:
-        numbers = [run(lookup) for run in runs]
-        return UNKNOWN if any(number is UNKNOWN for number in numbers) else fold(numbers)
-
-    return fold_known
+    type_, run = operations.call(name, parts)
+    return source.join(node, type_, parts, run)
 
 
 _READERS: Final[Mapping[type[ast.expr], Callable[[_Source, Any], Expression]]] = {

@@ -15,6 +15,8 @@ from budgetd_rules.meters import FIELD_TYPES, KINDS, Account, Kind, family
 from budgetd_rules.values import ValueType
 
 EASE_FOR: Final = timedelta(hours=1)
+# Where a rule names no longest pause between two reminders: what is still bad is said once a year.
+LONGEST_PAUSE: Final = timedelta(days=365)
 
 
 class Level(IntEnum):
@@ -59,9 +61,10 @@ class Clockwork:
     longest: timedelta | None = None
 
     def pause(self, reminders: int) -> timedelta:
-        # Ten doublings are a factor of a thousand: past that only `longest` matters, and powers would overflow.
-        pause = self.every * float(self.backoff ** min(reminders, 10))
-        return min(pause, self.longest) if self.longest else pause
+        ceiling = self.longest or max(self.every, LONGEST_PAUSE)
+        # A thousand growths reach every ceiling, and more would overflow.
+        growth = self.backoff ** min(reminders, 1000)
+        return self.every * float(min(growth, Decimal(ceiling / self.every)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +75,25 @@ class Steps:
     steps: tuple[Decimal, ...]
 
     def passed(self, value: Decimal) -> frozenset[Decimal]:
-        falling = self.steps[0] >= self.steps[-1]
+        first, last = self.steps[0], self.steps[-1]
+        falling = first > last if first != last else self.each not in _RISING
         return frozenset(step for step in self.steps if (value <= step if falling else value >= step))
+
+
+# The fields that get worse upwards: a single step does not show which way its field goes.
+_RISING: Final = frozenset(
+    {
+        "amount",
+        "burn_per_day",
+        "days_since_payment",
+        "failures",
+        "hours_since_success",
+        "overage",
+        "overage_price",
+        "used",
+        "used_percent",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +202,7 @@ def _missing(expression: Expression, kinds: frozenset[Kind]) -> Iterable[str]:
     for name in own:
         lacking = sorted(kind for kind in kinds if name not in KINDS[kind].all)
         if lacking:
-            near = difflib.get_close_matches(name, _fields(kinds), n=1)
+            near = difflib.get_close_matches(name, sorted(_fields(kinds)), n=1)
             hint = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(sorted(_fields(kinds)))}"
             yield f"{name} is no field of the kind {' or '.join(lacking)}{hint}"
     if not kinds and not any(set(own) <= set(KINDS[kind].all) for kind in KINDS):
@@ -190,11 +210,13 @@ def _missing(expression: Expression, kinds: frozenset[Kind]) -> Iterable[str]:
 
 
 def _wrong_steps(steps: Steps, kinds: frozenset[Kind]) -> Iterable[str]:
-    if FIELD_TYPES.get(steps.each) is not ValueType.NUMBER or steps.each not in _fields(kinds):
-        near = difflib.get_close_matches(steps.each, _fields(kinds), n=1)
-        yield f"each = {steps.each!r} is no number of the watched kinds" + (
-            f"; did you mean {near[0]}?" if near else ""
-        )
+    numbers = [name for name in sorted(_fields(kinds)) if FIELD_TYPES[name] is ValueType.NUMBER]
+    if steps.each not in numbers:
+        near = difflib.get_close_matches(steps.each, numbers, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        yield f"each = {steps.each!r} is no number of the watched kinds{hint}"
+    if not steps.steps:
+        yield "steps are missing: name at least one, such as [30, 14, 7]"
     pairs = list(pairwise(steps.steps))
     if not (all(a > b for a, b in pairs) or all(a < b for a, b in pairs)):
         yield "steps must fall or rise all the way: [30, 14, 7] or [80, 90, 95]"

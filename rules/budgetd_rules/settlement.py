@@ -83,7 +83,7 @@ def settle(
     """
     lines: list[Line] = []
     settled: list[Settled] = []
-    in_order = sorted(owed, key=lambda one: (one.change.episode, one.change.at, one.notice.id))
+    in_order = sorted(owed, key=_place)
     for episode_id, group in groupby(in_order, key=lambda one: one.change.episode):
         notices = tuple(group)
         outcome = _collapse(notices, episodes[episode_id], episode_id in heard, rules)
@@ -142,6 +142,12 @@ def _line(told: Told, episode: Episode, owed: tuple[Owed, ...], telling: Owed) -
         attempts=max(one.attempts for one in owed),
         may_repeat=owed[-1].outcome_unknown,
     )
+
+
+def _place(owed: Owed) -> tuple[str, int, str]:
+    """By the change's number in its episode, not by its time: the clock may have been set back in between."""
+    change = owed.change
+    return change.episode, len(change.id), change.id
 
 
 def _urgency(line: Line) -> tuple[bool, int, str, str]:

@@ -1,0 +1,578 @@
+"""The words: titles and bodies for every kind, numbers and moments for people, and vendors' texts made harmless."""
+
+# ruff: noqa: RUF001  # the look-alikes that stand for markup
+import re
+import unicodedata
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from budgetd_rules.messages import Fact, Message, compose, describe, harmless, moment, show, show_percent
+from budgetd_rules.meters import Account, Kind, Reading, View, view
+from budgetd_rules.rule import Level, Rule
+from budgetd_rules.settlement import Line, Told
+from budgetd_rules.values import UNKNOWN, UNLIMITED, Value
+from budgetd_rules.watches import ChangeKind, Episode, Reason
+from build import NOON, STALE_AFTER, account, change, episode, minutes, reading, rule
+
+WARNING, CRITICAL = Level.WARNING, Level.CRITICAL
+BERLIN = ZoneInfo("Europe/Berlin")
+DAY = timedelta(days=1)
+NOW = minutes(5)
+BARE = Account(name="voice", provider="cekura", title="Cekura", stale_after=STALE_AFTER)
+
+
+def seen(meter: str, kind: Kind, unit: str = "", now: datetime = NOW, **fields: Value | int) -> View:
+    return view(reading(meter, kind, unit=unit, fields=fields), now, STALE_AFTER)
+
+
+def fact(
+    told: Told = Told.OPENED,
+    of: Episode | None = None,
+    *,
+    account: Account = BARE,
+    rule: Rule | None = None,
+    view: View | None = None,
+    old: Level | None = None,
+    may_repeat: bool = False,
+) -> Fact:
+    of = of or episode()
+    kind = ChangeKind.RESOLVED if told is Told.PASSED else ChangeKind(told)
+    line = Line(told=told, episode=of, change=change(kind, of, old=old), notices=("e1.1@ops",), may_repeat=may_repeat)
+    return Fact(line=line, account=account, rule=rule, view=view)
+
+
+def credits_(remaining: int | str | Value = 212, now: datetime = NOW, **fields: Value | int) -> View:
+    left = Decimal(remaining) if isinstance(remaining, str) else remaining
+    return seen("credits", Kind.BALANCE, "credits", now, remaining=left, **fields)
+
+
+def composed(*facts: Fact, now: datetime = NOW) -> Message:
+    return compose(facts, UTC, now)
+
+
+# --- a meter in words
+
+
+@pytest.mark.parametrize(
+    ("view", "words"),
+    [
+        pytest.param(credits_(granted=50_000), "212 credits left (0.4 %)", id="balance"),
+        pytest.param(credits_("36462.14"), "36,462.14 credits left", id="balance: of nobody knows how much"),
+        pytest.param(credits_(-12, granted=100), "12 credits over", id="balance: overdrawn"),
+        pytest.param(credits_(0, granted=100), "0 credits left (0.0 %)", id="balance: empty"),
+        pytest.param(credits_(UNKNOWN), "unknown credits left", id="balance: unknown"),
+        pytest.param(credits_(UNKNOWN, used=30), "30 credits used", id="balance: only what was used"),
+        pytest.param(credits_(UNLIMITED), "unlimited credits left", id="balance: unlimited"),
+        pytest.param(
+            seen("credits", Kind.BALANCE, "USD", remaining=212), "credits: 212 USD left", id="balance: which of several"
+        ),
+        pytest.param(
+            seen("credits", Kind.BALANCE, "USD", remaining=-5, currency="EUR"),
+            "credits: 5 EUR over",
+            id="balance: the vendor's currency",
+        ),
+        pytest.param(seen("credits", Kind.BALANCE, remaining=212), "credits: 212 left", id="balance: no unit"),
+        pytest.param(
+            seen("turns", Kind.QUOTA, "turns", used=46_000, limit=50_000),
+            "turns 92.0 % used (46,000 of 50,000 turns)",
+            id="quota",
+        ),
+        pytest.param(
+            seen("turns", Kind.QUOTA, "turns", used=46_000, limit=UNLIMITED),
+            "turns 0.0 % used (46,000 of unlimited turns)",
+            id="quota: unlimited",
+        ),
+        pytest.param(
+            seen("turns", Kind.QUOTA, "turns", used=5, limit=0), "turns 5 of 0 turns", id="quota: none at all"
+        ),
+        pytest.param(seen("turns", Kind.QUOTA, "turns", used=5), "turns 5 of unknown turns", id="quota: limit unknown"),
+        pytest.param(
+            seen("turns", Kind.QUOTA, "turns", remaining=5), "turns 5 turns left", id="quota: only what remains"
+        ),
+        pytest.param(seen("turns", Kind.QUOTA), "turns unknown of unknown", id="quota: unknown"),
+        pytest.param(seen("usage", Kind.SPEND, "USD", amount=12), "usage 12 USD spent", id="spend"),
+        pytest.param(
+            seen("usage", Kind.SPEND, "USD", amount=12, limit=50), "usage 12 of 50 USD spent", id="spend: of a limit"
+        ),
+        pytest.param(
+            seen("usage", Kind.SPEND, "USD", amount=12, limit=UNLIMITED), "usage 12 USD spent", id="spend: unlimited"
+        ),
+        pytest.param(seen("usage", Kind.SPEND, "USD"), "usage unknown USD spent", id="spend: unknown"),
+        pytest.param(
+            seen("subscription", Kind.SUBSCRIPTION, expires_at=NOON + 12 * DAY),
+            "subscription ends in 12 days (3 Dec 2026 12:00 UTC)",
+            id="subscription: ahead",
+        ),
+        pytest.param(
+            seen("subscription", Kind.SUBSCRIPTION, expires_at=minutes(90)),
+            "subscription ends in 1 day (13:30 UTC)",
+            id="subscription: ahead, within a day",
+        ),
+        pytest.param(
+            seen("subscription", Kind.SUBSCRIPTION, days_until_expiry=0),
+            "subscription ends today",
+            id="subscription: today, as the vendor counts",
+        ),
+        pytest.param(
+            seen("subscription", Kind.SUBSCRIPTION, days_until_expiry=0, expires_at=minutes(90)),
+            "subscription ends today (13:30 UTC)",
+            id="subscription: today, and later",
+        ),
+        pytest.param(
+            seen("subscription", Kind.SUBSCRIPTION, expires_at=minutes(2)),
+            "subscription ended less than a day ago (12:02 UTC)",
+            id="subscription: just over",
+        ),
+        pytest.param(
+            seen("subscription", Kind.SUBSCRIPTION, expires_at=NOON - DAY / 2),
+            "subscription ended less than a day ago (00:00 UTC)",
+            id="subscription: over since last night",
+        ),
+        pytest.param(
+            seen("subscription", Kind.SUBSCRIPTION, expires_at=NOON - 2 * DAY),
+            "subscription ended 2 days ago (19 Nov 2026 12:00 UTC)",
+            id="subscription: past",
+        ),
+        pytest.param(
+            seen("subscription", Kind.SUBSCRIPTION, active=False, expires_at=NOON + DAY),
+            "subscription is not active",
+            id="subscription: inactive",
+        ),
+        pytest.param(
+            seen("subscription", Kind.SUBSCRIPTION), "subscription ends at a time nobody knows", id="subscription: when"
+        ),
+        pytest.param(
+            seen("schedule/2026-12", Kind.CHARGE, "USD", amount=500, due_at=NOON + 3 * DAY),
+            "schedule/2026-12: 500 USD is due in 3 days (24 Nov 2026 12:00 UTC)",
+            id="charge: ahead",
+        ),
+        pytest.param(
+            seen("schedule/2026-12", Kind.CHARGE, "USD", amount=500, due_at=NOON - DAY - DAY / 24),
+            "schedule/2026-12: 500 USD was due 1 day ago (20 Nov 2026 11:00 UTC)",
+            id="charge: past",
+        ),
+        pytest.param(
+            seen("schedule/2026-12", Kind.CHARGE, "USD", amount=500, due_at=NOON),
+            "schedule/2026-12: 500 USD was due less than a day ago (12:00 UTC)",
+            id="charge: just past",
+        ),
+        pytest.param(
+            seen("schedule/2026-12", Kind.CHARGE, "USD", amount=500, due_at=NOON - DAY, paid=True),
+            "schedule/2026-12: 500 USD is paid",
+            id="charge: paid",
+        ),
+        pytest.param(seen("cap/seats", Kind.CAP, "seats", value=5), "cap/seats is 5 seats", id="cap"),
+        pytest.param(seen("cap/seats", Kind.CAP, value=UNLIMITED), "cap/seats is unlimited", id="cap: unlimited"),
+        pytest.param(seen("connection", Kind.CONNECTION, failures=0, cause="none"), "polls succeed", id="connection"),
+        pytest.param(
+            seen("connection", Kind.CONNECTION, failures=1, cause="rate_limited"),
+            "polls fail, rate limited (once)",
+            id="connection: failed once",
+        ),
+        pytest.param(
+            seen("connection", Kind.CONNECTION, failures=1200, cause="unreachable"),
+            "polls fail, unreachable (1,200 times in a row)",
+            id="connection: fails",
+        ),
+        pytest.param(seen("connection", Kind.CONNECTION), "no poll lately", id="connection: unknown"),
+    ],
+)
+def test_a_meter_in_words(view: View, words: str) -> None:
+    assert describe(view, UTC, NOW) == words
+
+
+# --- one line
+
+
+def test_a_body_says_everything() -> None:
+    one = fact(of=episode(level=CRITICAL), account=account(), rule=rule(), view=credits_(granted=50_000))
+    assert composed(one) == Message(
+        title="CRITICAL voice: 212 credits left (0.4 %)",
+        body="""\
+212 credits left (0.4 %), as of 12:00 UTC
+Since 12:00 UTC
+Rule low-credits: critical when remaining < 100, warning when remaining < 500
+At zero: calls stop
+Owner: voice@acme.example
+Refill: https://dashboard.example/billing
+Account voice at Cekura · episode e1""",
+        level=CRITICAL,
+    )
+
+
+def test_a_body_says_only_what_is_known() -> None:
+    unnamed = Account(name="voice", provider="", title="", stale_after=STALE_AFTER)
+    assert composed(fact(account=unnamed)) == Message(
+        title="WARNING voice: credits: nothing read yet",
+        body="credits: nothing read yet\nSince 12:00 UTC\nAccount voice · episode e1",
+        level=WARNING,
+    )
+
+
+ENDED = episode(level=WARNING, peak=CRITICAL, ended_at=minutes(4), worst=90)
+
+
+@pytest.mark.parametrize(
+    ("one", "title", "course", "level"),
+    [
+        pytest.param(fact(), "WARNING", "Since 12:00 UTC", WARNING, id="opened"),
+        pytest.param(
+            fact(Told.WORSENED, episode(level=CRITICAL), old=WARNING),
+            "CRITICAL",
+            "Since 12:00 UTC, warning before",
+            CRITICAL,
+            id="worsened",
+        ),
+        pytest.param(fact(Told.REMINDED), "REMINDER WARNING", "Since 12:00 UTC, still so", WARNING, id="reminded"),
+        pytest.param(
+            fact(Told.REMINDED, episode(level=CRITICAL, opened_at=NOON - 2 * DAY)),
+            "REMINDER CRITICAL",
+            "Since 19 Nov 2026 12:00 UTC, still so",
+            CRITICAL,
+            id="reminded days later",
+        ),
+        pytest.param(
+            fact(Told.RESOLVED, ENDED),
+            "RESOLVED",
+            "Was critical from 12:00 UTC to 12:04 UTC (worst 90): the condition is over",
+            None,
+            id="resolved",
+        ),
+        pytest.param(
+            fact(Told.PASSED, ENDED),
+            "PASSED",
+            "Was critical from 12:00 UTC to 12:04 UTC (worst 90): the condition is over",
+            None,
+            id="passed",
+        ),
+        pytest.param(
+            fact(Told.RESOLVED, episode(ended_at=minutes(4), end=Reason.ROLLED_OVER)),
+            "RESOLVED",
+            "Was warning from 12:00 UTC to 12:04 UTC: a new period began",
+            None,
+            id="resolved by a new period, its worst unknown",
+        ),
+    ],
+)
+def test_what_happened(one: Fact, title: str, course: str, level: Level | None) -> None:
+    known = Fact(line=one.line, account=one.account, rule=None, view=credits_())
+    message = composed(known)
+    assert message.title == f"{title} voice: 212 credits left"
+    assert message.body.split("\n") == [
+        "212 credits left, as of 12:00 UTC", course, "Account voice at Cekura · episode e1",
+    ]  # fmt: skip
+    assert message.level is level
+
+
+def test_what_is_over_asks_nobody_for_anything() -> None:
+    body = composed(fact(Told.RESOLVED, ENDED, account=account(), rule=rule(), view=credits_(9_000))).body
+    assert body.split("\n") == [
+        "9,000 credits left, as of 12:00 UTC",
+        "Was critical from 12:00 UTC to 12:04 UTC (worst 90): the condition is over",
+        "Rule low-credits: critical when remaining < 100, warning when remaining < 500",
+        "Account voice at Cekura · episode e1",
+    ]
+
+
+def test_the_worst_share_is_a_share() -> None:
+    of = episode(meter="turns", ended_at=minutes(4), worst=Decimal("97.3333"))
+    turns = seen("turns", Kind.QUOTA, "turns", used=1, limit=100)
+    assert "(worst 97.3 %)" in composed(fact(Told.RESOLVED, of, view=turns)).body
+
+
+def test_what_is_gone_is_said_to_be() -> None:
+    message = composed(fact(Told.RESOLVED, episode(ended_at=minutes(4), end=Reason.GONE)))
+    assert message.title == "RESOLVED voice: credits is gone"
+    assert message.body.split("\n")[:2] == [
+        "credits is gone",
+        "Was warning from 12:00 UTC to 12:04 UTC: gone at the vendor",
+    ]
+
+
+def test_a_second_try_says_that_it_may_be_one() -> None:
+    body = composed(fact(view=credits_(), may_repeat=True)).body
+    assert body.endswith("episode e1 · may be a repeat: it is not known whether an earlier try arrived")
+
+
+LATER = NOON + 2 * STALE_AFTER
+
+
+@pytest.mark.parametrize(
+    ("view", "first"),
+    [
+        pytest.param(
+            seen("subscription", Kind.SUBSCRIPTION, "", LATER, expires_at=NOON + 12 * DAY),
+            "subscription ends in 12 days (3 Dec 2026 12:00 UTC), as last read 12:00 UTC",
+            id="a date holds",
+        ),
+        pytest.param(
+            credits_(212, LATER), "unknown credits left, last read 12:00 UTC", id="a measurement is unknown by now"
+        ),
+    ],
+)
+def test_what_is_stale_says_so(view: View, first: str) -> None:
+    message = composed(fact(view=view), now=LATER)
+    assert message.body.split("\n")[0] == first
+
+
+def test_a_reminder_of_what_nobody_knows_does_not_claim_it() -> None:
+    body = composed(fact(Told.REMINDED, view=credits_(212, LATER)), now=LATER).body
+    assert "Since 12:00 UTC, and nobody knows whether it still is so" in body
+
+
+def test_times_are_the_reader_s() -> None:
+    message = compose([fact(view=credits_())], BERLIN, NOW)
+    assert message.body.split("\n")[:2] == ["212 credits left, as of 13:00 CET", "Since 13:00 CET"]
+
+
+# --- several lines
+
+
+def many(count: int, told: Told = Told.OPENED) -> list[Fact]:
+    """Of three accounts in turn."""
+    names = ["voice", "growth", "dialogue"]
+    return [
+        fact(
+            told,
+            episode(f"e{each}", CRITICAL if each % 2 else WARNING, ended_at=None if told is Told.OPENED else NOON),
+            account=account(names[each % 3]),
+            view=credits_(each),
+            may_repeat=each == 1,
+        )
+        for each in range(count)
+    ]
+
+
+def test_two_lines_are_two_blocks() -> None:
+    resolved = fact(Told.RESOLVED, episode("e2", ended_at=minutes(4)), view=credits_(9_000))
+    assert composed(fact(view=credits_()), resolved) == Message(
+        title="1 WARNING, 1 RESOLVED: voice",
+        body="""\
+WARNING voice: 212 credits left, as of 12:00 UTC
+Since 12:00 UTC
+Account voice at Cekura · episode e1
+
+RESOLVED voice: 9,000 credits left, as of 12:00 UTC
+Was warning from 12:00 UTC to 12:04 UTC: the condition is over
+Account voice at Cekura · episode e2""",
+        level=WARNING,
+    )
+
+
+def test_what_is_stale_says_so_among_others_too() -> None:
+    body = composed(*[fact(view=credits_(212, LATER))] * 2, now=LATER).body
+    assert body.startswith("WARNING voice: unknown credits left, last read 12:00 UTC\n")
+    body = composed(*[fact(view=credits_(212, LATER))] * 9, now=LATER).body
+    assert body.startswith("WARNING voice: unknown credits left, last read 12:00 UTC [e1]\n")
+
+
+def test_eight_are_told_in_full() -> None:
+    message = composed(*many(8))
+    assert message.title == "4 WARNING, 4 CRITICAL: voice, growth, dialogue"
+    assert message.body.count("\n\n") == 7
+    assert message.body.count("Refill: ") == 8
+
+
+def test_nine_are_a_digest_by_account() -> None:
+    message = composed(*many(9))
+    assert message == Message(
+        title="5 WARNING, 4 CRITICAL: voice, growth, dialogue",
+        body="""\
+WARNING dialogue: 2 credits left [e2]
+CRITICAL dialogue: 5 credits left [e5]
+WARNING dialogue: 8 credits left [e8]
+CRITICAL growth: 1 credits left [e1] · may be a repeat: it is not known whether an earlier try arrived
+WARNING growth: 4 credits left [e4]
+CRITICAL growth: 7 credits left [e7]
+WARNING voice: 0 credits left [e0]
+CRITICAL voice: 3 credits left [e3]
+WARNING voice: 6 credits left [e6]""",
+        level=CRITICAL,
+    )
+
+
+def test_a_title_names_three_accounts() -> None:
+    message = composed(*[fact(Told.PASSED, ENDED, account=account(f"a{each}")) for each in range(5)])
+    assert (message.title, message.level) == ("5 PASSED: a0, a1, a2 and 2 more", None)
+
+
+# --- values in words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        pytest.param(Decimal("36462.14"), "36,462.14", id="thousands"),
+        pytest.param(Decimal("1.10"), "1.10", id="money keeps its noughts"),
+        pytest.param(Decimal("1.00009"), "1", id="cut at four decimals, without noughts"),
+        pytest.param(Decimal("14.87216"), "14.8721", id="cut and not rounded"),
+        pytest.param(Decimal("0.00001"), "0", id="tiny"),
+        pytest.param(Decimal("-0.00001"), "0", id="tiny below zero is no minus nought"),
+        pytest.param(Decimal("-0.00"), "0.00", id="minus nought"),
+        pytest.param(Decimal("-1234.5"), "-1,234.5", id="below zero"),
+        pytest.param(Decimal("1E+3"), "1,000", id="an exponent"),
+        pytest.param(Decimal("0E+3"), "0", id="nought with an exponent"),
+        pytest.param(Decimal("1E+30"), "1" + ",000" * 10, id="huge"),
+        pytest.param(Decimal(10**15) + Decimal("0.00001"), "1,000,000,000,000,000.00001", id="huge and exact"),
+        pytest.param(Decimal("123456789012345678901234567890.12"), "123,456,789,012,345,678,901,234,567,890.12",
+                     id="more digits than a context keeps"),
+        pytest.param(True, "yes", id="true"),
+        pytest.param(False, "no", id="false"),
+        pytest.param(UNKNOWN, "unknown", id="unknown"),
+        pytest.param(UNLIMITED, "unlimited", id="unlimited"),
+        pytest.param("past_due", "past_due", id="text"),
+        pytest.param("<b>", "‹b›", id="text is made harmless"),
+    ],
+)  # fmt: skip
+def test_a_value_in_words(value: Value, words: str) -> None:
+    assert show(value) == words
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        ("4.96", "4.9 %"),
+        ("4.999999", "4.9 %"),
+        ("5", "5.0 %"),
+        ("0.04", "0.0 %"),
+        ("-0.04", "0.0 %"),
+        ("-3.19", "-3.1 %"),
+        ("100.4", "100.4 %"),
+        ("123456.78", "123,456.7 %"),
+        ("1E+15", "a huge share"),
+    ],
+)
+def test_a_share_in_words(share: str, words: str) -> None:
+    assert show_percent(Decimal(share)) == words
+
+
+def test_nothing_below_the_threshold_is_shown_as_the_threshold() -> None:
+    assert describe(credits_("4.96", granted=100), UTC, NOW) == "4.96 credits left (4.9 %)"
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False).filter(lambda one: abs(one.adjusted()) < 40))
+def test_any_number_is_shown_and_never_larger_than_it_is(number: Decimal) -> None:
+    shown = Decimal(show(number).replace(",", ""))
+    assert abs(shown) <= abs(number)
+    assert abs(number - shown) < Decimal("0.0001")
+    assert show_percent(number)
+
+
+def utc(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type, misc]  # year, month, day, hour, minute
+
+
+FAR_EAST, FAR_WEST = ZoneInfo("Pacific/Kiritimati"), ZoneInfo("America/New_York")
+
+
+@pytest.mark.parametrize(
+    ("at", "zone", "now", "words"),
+    [
+        pytest.param(utc(2026, 1, 3, 13, 5), BERLIN, utc(2026, 1, 3, 20), "14:05 CET", id="today"),
+        pytest.param(utc(2026, 1, 3, 13, 5), BERLIN, utc(2026, 1, 4), "3 Jan 2026 14:05 CET", id="another day"),
+        pytest.param(utc(2026, 1, 3, 23, 5), BERLIN, utc(2026, 1, 4, 1), "00:05 CET", id="today where the reader is"),
+        pytest.param(utc(2026, 1, 3, 22, 59), BERLIN, utc(2026, 1, 3, 23), "3 Jan 2026 23:59 CET", id="her yesterday"),
+        pytest.param(utc(2026, 3, 29, 0, 59), BERLIN, utc(2026, 3, 29), "01:59 CET", id="before the gap"),
+        pytest.param(utc(2026, 3, 29, 1), BERLIN, utc(2026, 3, 29), "03:00 CEST", id="after the gap"),
+        pytest.param(utc(2026, 10, 25, 0, 30), BERLIN, utc(2026, 10, 25), "02:30 CEST", id="the hour that comes twice"),
+        pytest.param(utc(2026, 10, 25, 1, 30), BERLIN, utc(2026, 10, 25), "02:30 CET", id="its second time"),
+        pytest.param(
+            utc(2026, 10, 24, 22), BERLIN, utc(2026, 10, 25, 22, 59), "00:00 CEST", id="a day of twenty-five hours"
+        ),
+        pytest.param(utc(2028, 2, 29, 12), UTC, NOON, "29 Feb 2028 12:00 UTC", id="a leap day"),
+        pytest.param(utc(9999, 12, 31, 23, 59), FAR_EAST, NOON, "31 Dec 9999 23:59 UTC", id="a vendor's never"),
+        pytest.param(utc(9999, 12, 31, 23, 59), BERLIN, NOON, "31 Dec 9999 23:59 UTC", id="never, in Berlin"),
+        pytest.param(utc(1, 1, 1), FAR_WEST, NOON, "1 Jan 1 00:00 UTC", id="the first day of all"),
+    ],
+)
+def test_a_moment_in_words(at: datetime, zone: ZoneInfo, now: datetime, words: str) -> None:
+    assert moment(at, zone, now) == words
+
+
+# --- what vendors write
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        pytest.param("USD", "USD", id="plain text stays"),
+        pytest.param("Größe 100 € 日本", "Größe 100 € 日本", id="other alphabets stay"),
+        pytest.param("rate_limit/pro-1.5", "rate_limit/pro-1.5", id="names stay"),
+        pytest.param("a\r\nBcc: all", "a Bcc: all", id="line breaks"),
+        pytest.param("a\u2028b\u2029c\x0bd\x85e", "a b c d e", id="other line breaks"),
+        pytest.param("a\x00b\x1b[31mc\x7fd", "a b (31mc d", id="control characters"),
+        pytest.param("a\u202eb\u2066c\u200ed\u061ce", "a b c d e", id="reversed text"),
+        pytest.param("a\u200bb\ufeffc\u2060d\u00ade", "a b c d e", id="what is not seen"),
+        pytest.param("a\U000e0041b\ue000c", "a b c", id="tags and private characters"),
+        pytest.param("a\ud800b", "a b", id="half a character"),
+        pytest.param("<b>x</b>", "‹b›x‹/b›", id="HTML"),
+        pytest.param("<!channel> <@U123>", "‹!channel› ‹＠U123›", id="Slack's mentions"),
+        pytest.param("@channel", "＠channel", id="a mention"),
+        pytest.param("[pay](http://evil.example)", "(pay)(http:// evil.example)", id="a link"),
+        pytest.param("<http://evil.example|pay>", "‹http:// evil.example¦pay›", id="Slack's link"),
+        pytest.param("`x` *y*", "'x' ∗y∗", id="code and bold"),
+        pytest.param("  a \t  b  ", "a b", id="spaces"),
+        pytest.param("\n", "", id="nothing is left"),
+        pytest.param("x" * 120, "x" * 120, id="long"),
+        pytest.param("x" * 121, "x" * 119 + "…", id="too long"),
+        pytest.param("x" * 1_000_000, "x" * 119 + "…", id="far too long"),
+    ],
+)
+def test_a_vendor_s_text_is_made_harmless(text: str, line: str) -> None:
+    assert harmless(text) == line
+
+
+EVIL = "x\n<!channel> @here `rm`\r\nBcc: <a@b.example> [pay](http://evil.example)\u202e" + "y" * 500
+
+
+def messages_of(text: str) -> list[Message]:
+    """Everything in which a vendor's text stands: alone, in a group and in a digest."""
+    readings = [
+        reading(f"schedule/{text}", Kind.CHARGE, unit=text, amount=5, currency=text),
+        reading(f"credits/{text}", Kind.BALANCE, unit=text, remaining=5, currency=text),
+        reading(f"turns/{text}", Kind.QUOTA, unit=text, used=5, limit=9),
+        reading(f"usage/{text}", Kind.SPEND, unit=text, amount=5, currency=text),
+        reading(f"cap/{text}", Kind.CAP, unit=text, value=5, currency=text),
+        reading(f"sub/{text}", Kind.SUBSCRIPTION, unit=text, plan=text, status=text),
+        reading("connection", Kind.CONNECTION, failures=2, cause=text),
+    ]
+    facts = [told_of(one) for one in readings] + [fact(of=episode(meter=text))]
+    return [*(composed(one) for one in facts), composed(*facts), composed(*facts, *facts)]
+
+
+def told_of(one: Reading) -> Fact:
+    return fact(of=episode(meter=one.key.meter), view=view(one, NOW, STALE_AFTER))
+
+
+def assert_harmless(message: Message) -> None:
+    for text in (message.title, *message.body.split("\n")):
+        assert not any(unicodedata.category(each) in {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"} for each in text)
+        assert not {"<", ">", "@", "`", "*", "|"} & set(text)
+        assert not re.search(r"://\S", text)
+        assert "](" not in text
+        assert len(text) < 400
+    message.body.encode()
+
+
+def test_evil_text_stays_text() -> None:
+    for message in messages_of(EVIL):
+        assert_harmless(message)
+        assert not any(line.startswith("Bcc") for line in message.body.split("\n"))
+
+
+@given(st.text(st.characters(), max_size=200))
+def test_no_text_of_a_vendor_breaks_out_of_its_line(text: str) -> None:
+    for told, plain in zip(messages_of(text), messages_of("x"), strict=True):
+        assert_harmless(told)
+        assert told.body.count("\n") == plain.body.count("\n")
+
+
+@given(st.text(st.characters(), max_size=200))
+def test_what_is_harmless_stays_so(text: str) -> None:
+    assert harmless(harmless(text)) == harmless(text)
+    assert len(harmless(text)) <= 120
