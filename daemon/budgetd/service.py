@@ -10,13 +10,14 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from budgetd import systemd
+from budgetd.errors import BudgetdError
 from budgetd.judge import judge_all, judge_due
 from budgetd.wiring import Wired
 from budgetd_rules.judgement import Judgement
@@ -28,8 +29,9 @@ JUDGE_EVERY: Final = timedelta(minutes=1)
 HEARTBEAT: Final = timedelta(seconds=10)
 # Between two heartbeats wall clock and monotonic clock may drift apart by this much; more means the clock was set.
 CLOCK_STEP: Final = timedelta(seconds=30)
-# systemd waits longer (TimeoutStopSec); what is still in flight after this is cut off, and stays unknown.
-STOP_WITHIN: Final = timedelta(seconds=5)
+# What is still in flight after this is cut off, and stays unknown. A database that another process holds adds its
+# BUSY_TIMEOUT; systemd waits longer than both together (TimeoutStopSec).
+STOP_WITHIN: Final = timedelta(seconds=4)
 
 
 def utc_now() -> datetime:
@@ -55,14 +57,14 @@ class Service:
         """1. judge what is stored  2. start the rooms  3. say ready  4. wait for a signal  5. stop in order."""
         self._catch_signals()
         await self._judge(judge_all, self._clock())
-        await self._collector.plan(self._clock())
+        await self._plan()
         rooms = [
             asyncio.create_task(self._room("collect", self._collect)),
             asyncio.create_task(self._room("record", self._record)),
             asyncio.create_task(self._room("judge", self._judge_due)),
             asyncio.create_task(self._room("deliver", self._outbox.deliver)),
-            asyncio.create_task(self._heartbeat()),
         ]
+        heartbeat = asyncio.create_task(self._heartbeat())
         self._start_metronome()
         logger.info("ready", extra={"accounts": len(self._wired.plan.scheduled), "channels": len(self._wired.channels)})
         systemd.notify("READY=1")
@@ -70,16 +72,26 @@ class Service:
         logger.info("stopping")
         systemd.notify("STOPPING=1")
         self._scheduler.shutdown(wait=False)
-        for room in rooms:
-            room.cancel()
-        await asyncio.gather(*rooms, return_exceptions=True)
-        await self._collector.stop()
-        await self._outbox.finish(STOP_WITHIN)
+        heartbeat.cancel()
+        await self._stop_in_order(rooms)
         logger.info("stopped")
 
     def stop(self) -> None:
         """Asks for an orderly stop; `run` returns when it is done."""
         self._stopping.set()
+
+    async def _stop_in_order(self, rooms: Iterable[asyncio.Task[None]]) -> None:
+        """1. every room ends what it is at  2. what was polled is recorded  3. the sends in flight may end."""
+        try:
+            async with asyncio.timeout(STOP_WITHIN.total_seconds()):
+                for wake in self._wakes.values():
+                    wake.set()
+                await asyncio.gather(*rooms)
+                await self._guarded("stop", self._collector.stop())
+                await self._outbox.finish(STOP_WITHIN)
+        except TimeoutError:
+            logger.warning("cut off", extra={"after_seconds": round(STOP_WITHIN.total_seconds())})
+            await self._outbox.finish(timedelta(0))
 
     def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return asyncio.create_task(self._guarded(name, work), name=name)
@@ -88,11 +100,12 @@ class Service:
 
     async def _room(self, name: str, work: Callable[[datetime], Awaitable[None]]) -> None:
         wake = self._wakes[name]
-        while True:
+        while not self._stopping.is_set():
+            self._progress[name] = time.monotonic()
             await wake.wait()
             wake.clear()
-            await self._guarded(name, work(self._clock()))
-            self._progress[name] = time.monotonic()
+            if not self._stopping.is_set():
+                await self._guarded(name, work(self._clock()))
 
     async def _guarded(self, name: str, work: Awaitable[None]) -> None:
         """Whatever fails is logged, once for each new reason, and tried again by whoever wakes next."""
@@ -102,7 +115,9 @@ class Service:
             said = f"{type(error).__name__}: {error}"
             if self._last_errors.get(name) != said:
                 self._last_errors[name] = said
-                logger.exception("job failed", extra={"job": name})
+                known = isinstance(error, BudgetdError)  # what a person can mend needs no traceback
+                extra = {"job": name, "error": error} if known else {"job": name}
+                logger.error("job failed", extra=extra, exc_info=not known)
         else:
             if self._last_errors.pop(name, None):
                 logger.info("job works again", extra={"job": name})
@@ -136,15 +151,17 @@ class Service:
     def _start_metronome(self) -> None:
         for name, every in {"collect": TICK, "record": TICK, "judge": JUDGE_EVERY, "deliver": TICK}.items():
             self._scheduler.add_job(
-                self._wakes[name].set, "interval", seconds=every.total_seconds(), id=name, next_run_time=self._clock()
+                self._wakes[name].set, "interval", seconds=every.total_seconds(), id=name, next_run_time=utc_now()
             )
         self._scheduler.start()
 
     async def _heartbeat(self) -> None:
         """Monotonic, because APScheduler's times are wall clock: after a step back it would sleep until they come."""
         offset = self._wall_offset()
+        wanted = systemd.watchdog_interval()
+        every = min(HEARTBEAT, wanted / 2) if wanted else HEARTBEAT
         while True:
-            await asyncio.sleep(HEARTBEAT.total_seconds())
+            await asyncio.sleep(every.total_seconds())
             step = self._wall_offset() - offset
             if abs(step) > CLOCK_STEP:
                 logger.warning("the clock was set", extra={"by_seconds": round(step.total_seconds())})
@@ -156,14 +173,19 @@ class Service:
         return timedelta(seconds=self._clock().timestamp() - time.monotonic())
 
     async def _plan_anew(self) -> None:
+        for job in self._scheduler.get_jobs():
+            job.modify(next_run_time=utc_now())  # the scheduler's own clock is the machine's
+        await self._plan()
+        self._wakes["judge"].set()
+
+    async def _plan(self) -> None:
         now = self._clock()
         await self._collector.plan(now)
-        for job in self._scheduler.get_jobs():
-            job.modify(next_run_time=now)
+        await self._outbox.plan(now, self._wired.routing.group_wait)
 
     async def _feed_watchdog(self) -> None:
         """Only while the store answers and every room has moved lately."""
-        await self._wired.worker.run(self._wired.db.execute, "SELECT 1")
+        await self._wired.worker.run(self._wired.db.execute, "SELECT 1 FROM accounts LIMIT 1")
         oldest = min(self._progress.values(), default=time.monotonic())
         if time.monotonic() - oldest < 2 * JUDGE_EVERY.total_seconds():
             systemd.notify("WATCHDOG=1")

@@ -5,6 +5,7 @@ routes against the channels, its channels against Apprise, and that every secret
 before one is reported.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from budgetd.deliver.outbox import Outbox
 from budgetd.errors import ConfigError
 from budgetd.http import Client
 from budgetd.store import database
-from budgetd.threads import Spawn, Worker
+from budgetd.threads import Errands, Spawn, Worker
 from budgetd.validation import did_you_mean
 from budgetd_rules.judgement import FROM_HISTORY, Route, Routing, Ruleset
 from budgetd_rules.meters import Account, Kind
@@ -343,6 +344,7 @@ async def wire(plan: Plan) -> AsyncIterator[Wired]:
         stack.callback(worker.stop, STORE_STOP_WITHIN.total_seconds())
         db = await worker.run(database.open_for_daemon, path)
         stack.push_async_callback(worker.run, db.close)
+        asyncio.get_running_loop().set_default_executor(Errands())
         client = Client()
         stack.push_async_callback(client.aclose)
         channels = {name: Channel(name, url) for name, url in plan.urls.items()}

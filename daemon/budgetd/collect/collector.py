@@ -53,7 +53,7 @@ class Collector:
         due_at = {name: next_poll_at(now, one.interval, name) for name, one in self._accounts.items()}
         self._not_before.clear()
         providers = {name: one.source.provider.name for name, one in self._accounts.items()}
-        await self._worker.run(polls.plan, self._db, providers, due_at, now)
+        await self._worker.run(polls.plan, self._db, providers, due_at, now + LONGEST_PAUSE, now)
 
     async def poll_due(self, now: datetime) -> None:
         due = [

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from apprise import Apprise, NotifyFormat, NotifyType
+from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
 
 from budgetd.credentials import Secret
 from budgetd.store.notices import Outcome
@@ -68,7 +68,9 @@ class Channel:
         self.is_busy = False
         self._timeout = timeout
         self._secrets = _secret_parts(url)
-        self._apprise = Apprise()
+        # With a time limit of its own, Apprise sends from a pool of few threads: channels that hang would hold up the
+        # others, and a stop.
+        self._apprise = Apprise(asset=AppriseAsset(service_timeout=0))
         self._apprise.add(url.reveal())
         for service in self._apprise:
             service.socket_connect_timeout = min(service.socket_connect_timeout, SOCKET_TIMEOUT)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
 from budgetd.deliver.channels import Channel, Sent
+from budgetd.errors import StoreError
 from budgetd.store import notices
 from budgetd.store.database import Store
 from budgetd.store.notices import ChannelState, Outcome, Waiting
@@ -16,7 +17,7 @@ from budgetd.threads import Spawn, Worker
 from budgetd_rules.judgement import Ruleset
 from budgetd_rules.messages import Fact, Message, compose
 from budgetd_rules.meters import Account, view
-from budgetd_rules.settlement import Line, Settlement, receipts, settle
+from budgetd_rules.settlement import Line, Settled, Settlement, receipts, settle
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +25,7 @@ FIRST_RETRY: Final = timedelta(seconds=5)
 LONGEST_RETRY: Final = timedelta(minutes=15)
 # From here on a channel's messages go one by one: perhaps it is one of them that the service refuses.
 SINGLY_AFTER: Final = 3
+RECEIPT_AGAIN: Final = timedelta(seconds=1)
 
 
 class Outbox:
@@ -42,27 +44,51 @@ class Outbox:
         self._db, self._worker, self._channels = db, worker, channels
         self._ruleset, self._zone, self._spawn, self._wake = ruleset, zone, spawn, wake
         self._sends: dict[str, asyncio.Task[None]] = {}
+        # A send that fails in a way nobody foresaw leaves nothing in the store: this keeps it from coming each second.
+        self._broken: dict[str, ChannelState] = {}
+
+    async def plan(self, now: datetime, group_wait: Mapping[str, timedelta]) -> None:
+        """At start-up, and whenever the clock was set."""
+        self._broken.clear()
+        await self._worker.run(notices.plan, self._db, group_wait, retry_pause, now)
 
     async def deliver(self, now: datetime) -> None:
         """Starts a send on every channel that has something due and is free."""
         for name in await self._worker.run(notices.due_channels, self._db, now):
             channel = self._channels.get(name)
-            if channel and not channel.is_busy and name not in self._sends:
+            if channel and not channel.is_busy and name not in self._sends and not self._is_broken(name, now):
                 self._sends[name] = self._spawn(f"send to {name}", self._send(channel, now))
+
+    def _is_broken(self, name: str, now: datetime) -> bool:
+        broken = self._broken.get(name)
+        return broken is not None and broken.next_try_at is not None and broken.next_try_at > now
 
     async def finish(self, within: timedelta) -> None:
         """Waits for the sends in flight; those that are cut off stay unknown."""
-        if self._sends:
-            await asyncio.wait(self._sends.values(), timeout=within.total_seconds())
+        try:
+            if self._sends:
+                await asyncio.wait(self._sends.values(), timeout=within.total_seconds())
+        finally:
+            for send in self._sends.values():
+                send.cancel()
 
     async def _send(self, channel: Channel, now: datetime) -> None:
         """1. load what waits  2. settle it  3. compose with the values of now  4. write the attempt down,
         its outcome unknown  5. send  6. write the receipt. Killed between 4 and 6, it stays unknown and is due again.
         """
+        name = channel.name
         try:
             await self._settle_and_send(channel, now)
+        except StoreError:  # before the attempt was written: nothing was sent
+            raise
+        except Exception:
+            before = self._broken.get(name) or ChannelState(name=name)
+            self._broken[name] = after_send(before, now, is_ok=False)
+            raise
+        else:
+            self._broken.pop(name, None)
         finally:
-            del self._sends[channel.name]
+            del self._sends[name]
 
     async def _settle_and_send(self, channel: Channel, now: datetime) -> None:
         waiting = await self._worker.run(notices.load, self._db, channel.name)
@@ -110,9 +136,7 @@ class Outbox:
         is_ok = sent.outcome is Outcome.OK
         settled = [receipt for line in lines for receipt in receipts(line)] if is_ok else []
         state = after_send(before, now, is_ok=is_ok)
-        await self._worker.run(
-            notices.finish, self._db, attempt, sent.outcome, sent.error, sent.took, state, settled, now
-        )
+        await self._write_receipt(attempt, sent, state, settled, now)
         extra = {"channel": before.name, "lines": len(lines), "seconds": round(sent.took.total_seconds(), 3)}
         if is_ok:
             logger.info("sent", extra=extra)
@@ -122,6 +146,22 @@ class Outbox:
             logger.warning(
                 "not sent", extra=extra | {"outcome": sent.outcome, "error": sent.error, "again": state.next_try_at}
             )
+
+    async def _write_receipt(
+        self, attempt: int, sent: Sent, state: ChannelState, settled: list[Settled], now: datetime
+    ) -> None:
+        """Until the store takes it: a message whose receipt is lost would be told again."""
+        failed = False
+        while True:
+            try:
+                return await self._worker.run(
+                    notices.finish, self._db, attempt, sent.outcome, sent.error, sent.took, state, settled, now
+                )
+            except StoreError as error:
+                if not failed:
+                    logger.error("no receipt yet", extra={"channel": state.name, "error": error})
+                failed = True
+                await asyncio.sleep(RECEIPT_AGAIN.total_seconds())
 
 
 def after_send(before: ChannelState, now: datetime, *, is_ok: bool) -> ChannelState:
@@ -139,6 +179,6 @@ def after_send(before: ChannelState, now: datetime, *, is_ok: bool) -> ChannelSt
 
 def retry_pause(channel: str, failures: int) -> timedelta:
     """5 s, doubled at each failure in a row up to 15 min, less up to a quarter so that channels spread."""
-    pause = min(FIRST_RETRY * (1 << min(failures - 1, 10)), LONGEST_RETRY)
+    pause = min(FIRST_RETRY * (1 << min(max(failures - 1, 0), 10)), LONGEST_RETRY)
     spread = zlib.crc32(f"{channel} {failures}".encode()) / 2**32
     return pause * (1 - spread / 4)

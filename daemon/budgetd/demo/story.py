@@ -163,10 +163,12 @@ class Summary:
         return f"{self.polls} requests, {self.episodes} episodes, messages: {told}; repeated: {self.repeated}"
 
 
-def run_demo(out: Callable[[str], None], *, speed: float = 1.0) -> Summary:
+def run_demo(
+    out: Callable[[str], None], *, speed: float = 1.0, look: Callable[[Stage], None] = lambda _stage: None
+) -> Summary:
     """Tells the story through `out`, a text at a time. Raises DemoError where a message does not come, or one too many.
 
-    `out` is also called from the receivers' threads.
+    `out` is also called from the receivers' threads; `look` once, at the end, while everything is still there.
     """
     out(f"Four vendors, a webhook and a mailbox on this machine. {ASSUMPTION}")
     with Stage(lambda received: out(_in_brief(received))) as stage:
@@ -178,6 +180,7 @@ def run_demo(out: Callable[[str], None], *, speed: float = 1.0) -> Summary:
         if code:
             raise stage.daemon.failure(f"the daemon ended with exit code {code} on SIGTERM")
         summary = summarize(stage)
+        look(stage)
     out(f"\n{summary}")
     return summary
 

@@ -4,16 +4,29 @@ import contextlib
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 from sqlite_utils import Database
 
 from budgetd.errors import StoreError
 from budgetd.store.schema import migrations
 
-Store = Database
+
+class Store(Database):
+    """A connection whose queries are read to their end at once.
+
+    A cursor that an exception leaves half read keeps its snapshot, past a rollback and for as long as the traceback
+    lives. Whatever another connection has written by then, no write of ours would go any more: "database is locked".
+    """
+
+    def query(
+        self, sql: str, params: Sequence[object] | dict[str, Any] | None = None
+    ) -> Generator[dict[str, Any], None, None]:
+        rows = list(super().query(sql, params))
+        return (row for row in rows)
+
 
 # Longer than any of our own transactions; a command or a backup that holds the lock longer is reported and retried.
 BUSY_TIMEOUT: Final = 5.0
@@ -63,7 +76,7 @@ def open_for_daemon(path: Path) -> Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         # What the accounts hold is nobody else's business.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        db = Database(sqlite3.connect(path, timeout=BUSY_TIMEOUT))
+        db = Store(sqlite3.connect(path, timeout=BUSY_TIMEOUT))
         db.execute("PRAGMA journal_mode=WAL").fetchall()
         db.execute("PRAGMA synchronous=FULL").fetchall()
         migrations.apply(db)
@@ -78,7 +91,7 @@ def open_for_reading(path: Path) -> Store | None:
     with _translated(path):
         if not path.exists():
             return None
-        db = Database(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT))
+        db = Store(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT))
         if migrations.pending(db):
             raise StoreError(f"{path}: made by an older budgetd; start the daemon once, it migrates")
     return db

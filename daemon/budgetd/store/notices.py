@@ -1,6 +1,6 @@
 """The outbox: notices that wait, attempts to send them, and their receipts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -43,6 +43,21 @@ class Waiting:
     episodes: Mapping[str, Episode] = field(default_factory=dict)
     heard: frozenset[str] = frozenset()
     readings: Mapping[MeterKey, Reading] = field(default_factory=dict)
+
+
+def plan(db: Store, group_wait: Mapping[str, timedelta], pause: Callable[[str, int], timedelta], now: datetime) -> None:
+    """Nothing waits longer than it would if its time were set now: once the clock was set back, it may lie far ahead.
+
+    `group_wait` is by channel, `pause` a channel's after so many failures.
+    """
+    with write(db):
+        for name, wait in group_wait.items():
+            db.execute(
+                "UPDATE notices SET due_at = ?1 WHERE channel = ?2 AND state = 'waiting' AND due_at > ?1",
+                [at(now + wait), name],
+            )
+            latest = now + pause(name, channel_state(db, name).failures)
+            db.execute("UPDATE channels SET next_try_at = ?1 WHERE name = ?2 AND next_try_at > ?1", [at(latest), name])
 
 
 def due_channels(db: Store, now: datetime) -> list[str]:

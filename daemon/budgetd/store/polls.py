@@ -21,10 +21,13 @@ class Finished:
     retry_until: datetime | None = None
 
 
-def plan(db: Store, providers: Mapping[str, str], due_at: Mapping[str, datetime], now: datetime) -> None:
+def plan(
+    db: Store, providers: Mapping[str, str], due_at: Mapping[str, datetime], latest_retry: datetime, now: datetime
+) -> None:
     """Every account (name -> provider) is known and due at its time, at once if it is new, and is judged anew.
 
-    A time that a vendor asked us to wait for stands, over restarts too.
+    A time that a vendor asked us to wait for stands, over restarts too; past `latest_retry` none can lie, unless the
+    clock was set back.
     """
     with write(db):
         known = {row["name"]: row for row in db.query("SELECT name, next_poll_at, retry_until FROM accounts")}
@@ -32,7 +35,8 @@ def plan(db: Store, providers: Mapping[str, str], due_at: Mapping[str, datetime]
         put(db, "accounts", [{"name": name, "provider": providers[name], "next_poll_at": at(now)} for name in new])
         for name in providers.keys() & known.keys():
             row = known[name]
-            if (row["retry_until"] or "") <= at(now) and row["next_poll_at"] > at(due_at[name]):
+            is_asked_to_wait = at(now) < (row["retry_until"] or "") <= at(latest_retry)
+            if not is_asked_to_wait and row["next_poll_at"] > at(due_at[name]):
                 db.execute("UPDATE accounts SET next_poll_at = ? WHERE name = ?", [at(due_at[name]), name])
         db.execute("UPDATE accounts SET unjudged = 1")
 
