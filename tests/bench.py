@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -19,8 +20,13 @@ import psutil
 from budgetd import log
 from budgetd.config import load_config
 from budgetd.demo.receivers import Inbox, Webhook
+from budgetd.planning import make_plan
 from budgetd.service import Service
-from budgetd.wiring import make_plan, wire
+from budgetd.wiring import wire
+from budgetd_rules.judgement import Routing, Ruleset, judge
+from budgetd_rules.meters import Account, Kind
+from budgetd_rules.rule import Selector
+from build import NOON, reading, rule, viewed
 
 ACCOUNTS = 1000
 BARE_GETS = 3000
@@ -175,12 +181,28 @@ async def wait_for_messages(inbox: Inbox, count: int) -> None:
         await asyncio.sleep(0.001)
 
 
+def judging() -> float:
+    """Seconds to judge a thousand accounts with a thousand rules, a rule for each account, in memory."""
+    names = [f"account-{number}" for number in range(ACCOUNTS)]
+    accounts = [Account(name=name, provider="cekura", title="Cekura", stale_after=timedelta(hours=1)) for name in names]
+    rules = [rule(name, on=Selector(kinds=frozenset({Kind.BALANCE}), account=name)) for name in names]
+    ruleset, routing = Ruleset(rules, accounts), Routing(routes=(), group_wait={})
+    kinds = {"credits": Kind.BALANCE, "subscription": Kind.SUBSCRIPTION, "connection": Kind.CONNECTION}
+    views = {
+        name: {meter: viewed(reading(meter, kind, account=name)) for meter, kind in kinds.items()} for name in names
+    }
+    began = time.process_time()
+    judge(ruleset, routing, views, {}, {}, NOON)
+    return time.process_time() - began
+
+
 def report(get: float, poll: float, rss: float, polls: int, took: Sequence[float]) -> None:
     arrival = statistics.median(took) * 1000
     print(f"bare GET and JSON        {get * 1000:7.3f} ms CPU")
     print(f"whole poll               {poll * 1000:7.3f} ms CPU   ({polls} polls of {ACCOUNTS} accounts)")
     print(f"ratio                    {poll / get:7.2f}          aim: below 1.5")
     print(f"memory (RSS)             {rss:7.0f} MB       aim: below 120")
+    print(f"judging                  {judging() * 1000:7.0f} ms CPU   ({ACCOUNTS} rules on {ACCOUNTS} accounts)")
     print(f"crossing to webhook      {arrival:7.0f} ms       aim: below 200   (slowest {max(took) * 1000:.0f})")
 
 

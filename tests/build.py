@@ -68,6 +68,7 @@ def rule(
     ease_for: timedelta = timedelta(hours=1),
     remind: Clockwork | Steps | None = None,
     on: Selector | None = None,
+    on_change: tuple[str, ...] = (),
 ) -> Rule:
     levels = {Level.WARNING: warning, Level.CRITICAL: critical}
     if isinstance(clear, str):
@@ -82,6 +83,7 @@ def rule(
             sustain=sustain or {},
             ease_for=ease_for,
             remind=remind,
+            on_change=on_change,
         ),
     )
 

@@ -20,10 +20,10 @@ from budgetd.demo.books import Vendor
 from budgetd.demo.receivers import Inbox, Webhook
 from budgetd.demo.vendors import KEYS, VendorServer
 from budgetd.judge import judge_all
+from budgetd.planning import make_outline
 from budgetd.store import database, notices, polls
 from budgetd.store.notices import ChannelState, Outcome
 from budgetd.store.polls import Finished
-from budgetd.wiring import make_outline
 from budgetd_rules.judgement import NoticeState
 from budgetd_rules.meters import Kind
 from budgetd_rules.polls import Cause, Outage, Poll
@@ -200,7 +200,11 @@ def test_help_and_version_end_with_0(words: list[str], budgetd: Budgetd) -> None
 def test_check_counts_what_is_good(budgetd: Budgetd, write_config: WriteConfig) -> None:
     path = write_config(GOOD)
     ran = budgetd("check", "-c", path)
-    assert (ran.code, ran.out, ran.err) == (0, f"{path}: good: 1 account, 1 channel, 1 rule\n", "")
+    assert (ran.code, ran.out, ran.err) == (
+        0,
+        f"{path}: good: 1 account, 1 channel, 1 rule and 4 built-in or included\n",
+        "",
+    )
 
 
 def test_check_warns_of_what_is_probably_not_meant(budgetd: Budgetd, write_config: WriteConfig) -> None:
@@ -208,9 +212,9 @@ def test_check_warns_of_what_is_probably_not_meant(budgetd: Budgetd, write_confi
     ran = budgetd("check", "-c", path)
     assert ran.code == 0
     assert ran.out.splitlines() == [
-        f"warning: {path}: rules: there is none: nobody will be told anything",
+        f"warning: {path}: rules: there is none but the built-in ones: nobody will be told what runs out",
         f"warning: {path}: channels: there is none: nobody will be told anything",
-        f"{path}: good: 1 account, 0 channels, 0 rules",
+        f"{path}: good: 1 account, 0 channels, 0 rules and 4 built-in or included",
     ]
 
 
@@ -361,7 +365,9 @@ def test_a_state_that_is_a_folder_ends_with_1(budgetd: Budgetd, write_config: Wr
 @pytest.fixture
 def told(write_config: WriteConfig) -> Path:
     """A config whose daemon has read 4,200.50, then 90.25, told it, and then lost the vendor."""
-    path = write_config(f'[daemon]\nstate = "x.db"\n{GOOD}')
+    built_in = ("blind", "rejected", "changed-shape", "exhausted")
+    off = "".join(f"[rules.{name}]\nenabled = false\n" for name in built_in)
+    path = write_config(f'[daemon]\nstate = "x.db"\n{GOOD}{off}')
     outline = make_outline(load_config(path))
     db = database.open_for_daemon(outline.config.state)
     refused = Outage(request="info", cause=Cause.REJECTED, detail="401: the key is wrong or has expired")
@@ -377,7 +383,7 @@ def told(write_config: WriteConfig) -> Path:
         )
         polls.record(db, [Finished(poll=poll, next_poll_at=minutes(after + 5))])
         judge_all(db, outline.ruleset, outline.routing, minutes(after))
-    (owed,) = notices.load(db, "ops").owed
+    (owed,) = notices.load(db, "ops", minutes(6)).owed
     for outcome, error in ((Outcome.FAILED, "error=500"), (Outcome.OK, None)):
         attempt = notices.begin(db, "ops", [owed.notice.id], "CRITICAL voice: 90.25 credits", "left", minutes(6))
         is_sent = outcome is Outcome.OK
@@ -436,7 +442,14 @@ def test_status_as_json(told: Path, budgetd: Budgetd) -> None:
         "kind": "connection",
         "unit": "",
         "as_of": _z(10),
-        "fields": {"reachable": True, "failures": "1", "cause": "rejected", "last_success_at": _z(5)},
+        "fields": {
+            "reachable": True,
+            "failures": "1",
+            "cause": "rejected",
+            "detail": "401: the key is wrong or has expired",
+            "last_success_at": _z(5),
+            "blind": False,
+        },
     }
     (episode,) = status["episodes"]
     assert re.fullmatch("[a-z2-7]{8}", episode.pop("id"))
@@ -650,7 +663,7 @@ def test_a_process_ends_with_the_exit_code_and_says_why_in_a_line_each(write_con
     assert (ended.returncode, ended.stdout) == (78, "")
     assert ended.stderr.splitlines() == [
         f"{path}: accounts.growth.provider: no provider is named 'cargoo'; did you mean cargo?",
-        f"{path}: rules.x: says neither `warning` nor `critical`: give at least one condition",
+        f"{path}: rules.x: says neither `warning` nor `critical` nor `on_change`: give at least one",
     ]
 
 

@@ -13,8 +13,8 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError
 
+from budgetd.advice import warnings
 from budgetd.config import (
-    LARGEST,
     SYSTEM_CONFIG,
     ClockworkTable,
     ConfigFile,
@@ -26,7 +26,8 @@ from budgetd.config import (
 )
 from budgetd.credentials import Secret, SecretSource
 from budgetd.errors import ConfigError
-from budgetd.wiring import make_plan, warnings
+from budgetd.planning import make_plan
+from budgetd.rulefiles import LARGEST
 from budgetd_rules.meters import Kind
 from budgetd_rules.watches import ChangeKind
 from conftest import WriteConfig
@@ -70,7 +71,7 @@ ROUTE = '[[routes]]\nchannels = ["ops"]\n'
         ),
         pytest.param(
             "[daemon.http]\nport = 1",
-            "daemon.http: unknown key; known: interval, state, timezone",
+            "daemon.http: unknown key; known: include, interval, state, timezone",
             id="an unknown table below a table",
         ),
         pytest.param(
@@ -121,7 +122,8 @@ ROUTE = '[[routes]]\nchannels = ["ops"]\n'
         ),
         pytest.param(
             f"{RULE}sustain = '5m'",
-            "rules.low.sustain: unknown key; known: clear, critical, ease_for, for, on, remind, unless, warning",
+            "rules.low.sustain: unknown key; known: clear, critical, ease_for, enabled, for, on, on_change, remind, "
+            "unless, warning, was",
             id="a name of the inside is no key",
         ),
         pytest.param(
@@ -215,8 +217,8 @@ ROUTE = '[[routes]]\nchannels = ["ops"]\n'
             id="text for true or false",
         ),
         pytest.param(
-            f"{ROUTE}match = {{ level = 'info' }}",
-            'routes#1.match.level: there is no "info" here; known: critical, warning',
+            f"{ROUTE}match = {{ level = 'fatal' }}",
+            'routes#1.match.level: there is no "fatal" here; known: critical, info, warning',
             id="no level",
         ),
         pytest.param(
@@ -538,7 +540,8 @@ def test_who_else_may_read_it(mode: int, is_private: bool, write_config: WriteCo
 
 def test_an_empty_file_has_the_defaults(write_config: WriteConfig) -> None:
     file = load_config(write_config("")).file
-    assert (file.accounts, file.channels, file.routes, file.rules) == ({}, {}, (), {})
+    assert (file.accounts, file.channels, file.routes) == ({}, {}, ())
+    assert set(file.rules) == {"blind", "rejected", "changed-shape", "exhausted"}
     assert (file.daemon.state, file.daemon.timezone, file.daemon.interval) == (None, "UTC", timedelta(minutes=5))
 
 

@@ -690,7 +690,9 @@ def fill(random: Random) -> dict[str, Value]:
 
 
 @pytest.mark.slow
-@settings(max_examples=int(os.environ.get("BUDGETD_FUZZ_EXAMPLES", "100000")), suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=int(os.environ.get("BUDGETD_HYPOTHESIS_EXAMPLES", "20000")), suppress_health_check=list(HealthCheck)
+)
 @given(text=SOUP | NEARLY | CONDITIONS | FROM_ALL, seed=st.integers(0, 2**16))
 def test_fuzzed_expressions_never_surprise(text: str, seed: int) -> None:
     check_anything_goes(text, fill(Random(seed)))

@@ -39,7 +39,7 @@ class Bench:
             del self.watches[key]
         episodes = {one.id: one.episode for one in judgement.changes}
         for notice in judgement.notices:
-            told = self.told.setdefault(episodes[notice.change], [])
+            told = self.told.setdefault(episodes[notice.change] or "", [])
             if notice.channel not in told:
                 told.append(notice.channel)
         return judgement

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from budgetd_rules.messages import Fact, Message, compose, describe, harmless, moment, show, show_percent
+from budgetd_rules.messages import Fact, Message, compose
 from budgetd_rules.meters import Account, Kind, Reading, View, view
 from budgetd_rules.rule import Level, Rule
 from budgetd_rules.settlement import Line, Told
 from budgetd_rules.values import UNKNOWN, UNLIMITED, Value
 from budgetd_rules.watches import ChangeKind, Episode, Reason
+from budgetd_rules.wording import describe, harmless, moment, show, show_percent
 from build import NOON, STALE_AFTER, account, change, episode, minutes, reading, rule
 
 WARNING, CRITICAL = Level.WARNING, Level.CRITICAL
@@ -197,9 +198,11 @@ def test_a_body_says_everything() -> None:
 212 credits left (0.4 %), as of 12:00 UTC
 Since 12:00 UTC
 Rule low-credits: critical when remaining < 100, warning when remaining < 500
+Now: remaining 212
 At zero: calls stop
 Owner: voice@acme.example
 Refill: https://dashboard.example/billing
+Ack: budgetd ack e1
 Account voice at Cekura · episode e1""",
         level=CRITICAL,
     )
@@ -209,7 +212,7 @@ def test_a_body_says_only_what_is_known() -> None:
     unnamed = Account(name="voice", provider="", title="", stale_after=STALE_AFTER)
     assert composed(fact(account=unnamed)) == Message(
         title="WARNING voice: credits: nothing read yet",
-        body="credits: nothing read yet\nSince 12:00 UTC\nAccount voice · episode e1",
+        body="credits: nothing read yet\nSince 12:00 UTC\nAck: budgetd ack e1\nAccount voice · episode e1",
         level=WARNING,
     )
 
@@ -263,8 +266,9 @@ def test_what_happened(one: Fact, title: str, course: str, level: Level | None) 
     known = Fact(line=one.line, account=one.account, rule=None, view=credits_())
     message = composed(known)
     assert message.title == f"{title} voice: 212 credits left"
+    ack = [] if one.line.is_over else ["Ack: budgetd ack e1"]
     assert message.body.split("\n") == [
-        "212 credits left, as of 12:00 UTC", course, "Account voice at Cekura · episode e1",
+        "212 credits left, as of 12:00 UTC", course, *ack, "Account voice at Cekura · episode e1",
     ]  # fmt: skip
     assert message.level is level
 
@@ -355,6 +359,7 @@ def test_two_lines_are_two_blocks() -> None:
         body="""\
 WARNING voice: 212 credits left, as of 12:00 UTC
 Since 12:00 UTC
+Ack: budgetd ack e1
 Account voice at Cekura · episode e1
 
 RESOLVED voice: 9,000 credits left, as of 12:00 UTC
@@ -576,3 +581,31 @@ def test_no_text_of_a_vendor_breaks_out_of_its_line(text: str) -> None:
 def test_what_is_harmless_stays_so(text: str) -> None:
     assert harmless(harmless(text)) == harmless(text)
     assert len(harmless(text)) <= 120
+
+
+def blind(id_: str, name: str) -> Fact:
+    of = episode(id_, rule="blind")
+    return fact(of=of, account=account(name), view=seen("connection", Kind.CONNECTION, failures=3, cause="unreachable"))
+
+
+def test_accounts_that_went_blind_together_are_one_line() -> None:
+    assert composed(blind("e1", "voice"), blind("e2", "growth")) == Message(
+        title="WARNING 2 accounts can't be polled: is it this host's network?",
+        body="""\
+WARNING 2 accounts can't be polled: is it this host's network?
+Episodes: voice e1, growth e2""",
+        level=WARNING,
+    )
+
+
+def test_one_blind_account_is_told_as_any_other() -> None:
+    assert composed(blind("e1", "voice")).title == "WARNING voice: polls fail, unreachable (3 times in a row)"
+
+
+def test_blind_accounts_stand_together_among_others() -> None:
+    message = composed(blind("e1", "voice"), fact(view=credits_()), blind("e2", "growth"))
+    assert message.title == "3 WARNING: voice, growth"
+    assert [block.partition("\n")[0] for block in message.body.split("\n\n")] == [
+        "WARNING 2 accounts can't be polled: is it this host's network?",
+        "WARNING voice: 212 credits left, as of 12:00 UTC",
+    ]

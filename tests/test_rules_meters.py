@@ -376,7 +376,7 @@ def test_a_reading_goes_stale(age: timedelta, expected: bool) -> None:
         pytest.param(
             Kind.CONNECTION,
             {"reachable": True, "failures": D(0), "cause": "none", "last_success_at": NOW - HOUR},
-            {"last_success_at": NOW - HOUR, "hours_since_success": D(1)},
+            {"last_success_at": NOW - HOUR, "hours_since_success": D(1), "blind": False},
             id="connection",
         ),
     ],
@@ -463,4 +463,25 @@ def test_a_view_of_any_reading_is_of_the_declared_types(data: st.DataObject, kin
     seen = see(kind, fields, age=age, burn_per_day=data.draw(st.sampled_from(burns)))
     for name in KINDS[kind].derived:
         value = seen.fields[name]
-        assert value in (UNKNOWN, UNLIMITED) or (isinstance(value, Decimal) and value.is_finite())
+        if FIELD_TYPES[name] is ValueType.BOOL:
+            assert isinstance(value, bool)
+        else:
+            assert value in (UNKNOWN, UNLIMITED) or (isinstance(value, Decimal) and value.is_finite())
+
+
+@pytest.mark.parametrize(
+    ("failures", "success", "is_blind"),
+    [
+        pytest.param(0, timedelta(0), False, id="polls succeed"),
+        pytest.param(0, 9 * DAY, False, id="long ago, but nothing failed since: a sleep"),
+        pytest.param(3, STALE_AFTER, False, id="fails, and readings are still fresh"),
+        pytest.param(3, STALE_AFTER + SECOND, True, id="fails, and readings are stale"),
+        pytest.param(2, None, False, id="never succeeded, and tried twice"),
+        pytest.param(3, None, True, id="never succeeded, and tried three times"),
+    ],
+)
+def test_blind(failures: int, success: timedelta | None, is_blind: bool) -> None:
+    fields: dict[str, Value] = {"failures": D(failures)}
+    if success is not None:
+        fields["last_success_at"] = NOW - success
+    assert see(Kind.CONNECTION, fields).fields["blind"] is is_blind

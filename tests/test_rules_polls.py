@@ -45,8 +45,10 @@ def test_a_first_poll_that_fails_leaves_the_last_success_unknown() -> None:
         "reachable": False,
         "failures": 1,
         "cause": "unreachable",
+        "detail": "HTTP",
         "last_success_at": UNKNOWN,
         "hours_since_success": UNKNOWN,
+        "blind": False,
     }
 
 

@@ -147,17 +147,17 @@ QUOTA_FIELDS = "hours_until_reset, limit, overage, remaining, resets_at, used, u
         ),
         pytest.param(
             text(on(Kind.QUOTA), {WARNING: "days_until_due < 5"}),
-            [("warning", f"days_until_due is no field of the kind quota; it has {QUOTA_FIELDS}")],
+            [("warning", f"days_until_due is no field of the kind quota; there are {QUOTA_FIELDS}")],
             id="a field that the kind lacks and none near",
         ),
         pytest.param(
             text(on(Kind.BALANCE, Kind.QUOTA, Kind.SPEND), {WARNING: "overage > 0"}),
-            [("warning", "overage is no field of the kind spend; it has used_percent")],
+            [("warning", "overage is no field of the kind spend; there are used_percent")],
             id="a field that one of several kinds lacks",
         ),
         pytest.param(
             text(on(Kind.CAP, Kind.SPEND), {WARNING: "overage > 0"}),
-            [("warning", "overage is no field of the kind cap or spend; it has currency")],
+            [("warning", "overage is no field of the kind cap or spend; there are currency")],
             id="a field that two kinds lack",
         ),
         pytest.param(
@@ -172,7 +172,7 @@ QUOTA_FIELDS = "hours_until_reset, limit, overage, remaining, resets_at, used, u
         ),
         pytest.param(
             text(levels={}),
-            [("", "says neither `warning` nor `critical`: give at least one condition")],
+            [("", "says neither `warning` nor `critical` nor `on_change`: give at least one")],
             id="no level",
         ),
         pytest.param(

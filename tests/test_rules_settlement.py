@@ -162,7 +162,7 @@ def test_the_most_urgent_comes_first() -> None:
         episode("e1", WARNING, ended_at=minutes(60)),
     ]
     settlement = settle(lines(*in_order), {one.id: one for one in in_order}, frozenset({"e1", "e2"}), RULES)
-    assert [line.episode.id for line in settlement.lines] == [one.id for one in in_order]
+    assert [line.change.episode for line in settlement.lines] == [one.id for one in in_order]
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_singly_is_the_least_tried_first(attempts: dict[str, int], chosen: str) 
     episodes = {"e1": episode("e1", CRITICAL), "e2": episode("e2"), "e3": episode("e3", opened_at=minutes(1))}
     waiting = [owed(change(OPENED, one), attempts=attempts[one.id]) for one in episodes.values()]
     settlement = settle(waiting, episodes, frozenset(), RULES, singly=True)
-    assert [line.episode.id for line in settlement.lines] == [chosen]
+    assert [line.change.episode for line in settlement.lines] == [chosen]
 
 
 def test_singly_tries_each_in_turn() -> None:
@@ -187,15 +187,15 @@ def test_singly_tries_each_in_turn() -> None:
     tried = []
     for _ in range(6):
         (line,) = settle(list(waiting.values()), episodes, frozenset(), RULES, singly=True).lines
-        tried.append(line.episode.id)
-        waiting[line.episode.id] = replace(waiting[line.episode.id], attempts=line.attempts + 1)
+        tried.append(str(line.change.episode))
+        waiting[tried[-1]] = replace(waiting[tried[-1]], attempts=line.attempts + 1)
     assert tried == ["e1", "e2", "e3"] * 2
 
 
 def test_singly_still_drops_what_is_over() -> None:
     episodes = {"e1": OPEN, "e2": episode("e2", rule="old")}
     settlement = settle(lines(*episodes.values()), episodes, frozenset(), RULES, singly=True)
-    assert [line.episode.id for line in settlement.lines] == ["e1"]
+    assert [line.change.episode for line in settlement.lines] == ["e1"]
     assert settlement.settled == (Settled(notice="e2.1@ops", state=NoticeState.DROPPED, reason="its rule is gone"),)
 
 
@@ -272,8 +272,8 @@ def test_every_notice_is_told_or_settled_and_an_episode_at_most_once(
     settlement = settle(waiting, episodes, heard, RULES)
     told = [notice for line in settlement.lines for notice in line.notices]
     assert sorted(told + [one.notice for one in settlement.settled]) == sorted(one.notice.id for one in waiting)
-    assert len({line.episode.id for line in settlement.lines}) == len(settlement.lines)
-    assert all(line.change.episode == line.episode.id for line in settlement.lines)
+    assert len({line.change.episode for line in settlement.lines}) == len(settlement.lines)
+    assert all(line.episode and line.change.episode == line.episode.id for line in settlement.lines)
     assert [_over(line) for line in settlement.lines] == sorted(_over(line) for line in settlement.lines)
 
 
@@ -291,7 +291,7 @@ def test_a_line_is_receipted_whole_and_told_once(
 def test_never_a_lonely_resolve(outbox: tuple[list[Owed], dict[str, Episode], frozenset[str]]) -> None:
     _, _, heard = outbox
     for line in settle(*outbox, RULES).lines:
-        assert line.told is not Told.RESOLVED or line.episode.id in heard
+        assert line.told is not Told.RESOLVED or line.change.episode in heard
         assert line.told is not Told.PASSED or len(line.notices) > 1
 
 

@@ -24,10 +24,11 @@ from budgetd.config import load_config
 from budgetd.deliver.channels import Channel
 from budgetd.demo.receivers import Inbox, Webhook
 from budgetd.http import Client
+from budgetd.planning import Plan, _Planner, make_plan
 from budgetd.service import Service, utc_now
 from budgetd.store import database
 from budgetd.threads import Worker
-from budgetd.wiring import Plan, Wired, _Planner, make_plan
+from budgetd.wiring import Wired
 from build import NOON, minutes
 
 PATIENCE: Final = 20.0
@@ -300,9 +301,12 @@ def owe(plan: Plan, values: str) -> None:
     )
     change(
         plan,
-        f"INSERT INTO changes VALUES ('c', 'e', 'opened', NULL, 'warning', '{at}', 'condition is true', 0, '{values}')",
+        f"""INSERT INTO changes (id, episode, rule, account, meter, kind, new, at, reason, unsaid, "values", before)
+        VALUES ('c', 'e', 'low-credits', 'growth', 'credits', 'opened', 'warning', '{at}', 'condition is true', 0,
+                '{values}', '{{}}')""",
     )
-    change(plan, f"INSERT INTO notices VALUES ('n', 'c', NULL, 'ops', '{at}', 'waiting', NULL, NULL)")
+    owed = f"('n', 'c', 'ops', '{at}', 'waiting')"
+    change(plan, f"INSERT INTO notices (id, change, channel, due_at, state) VALUES {owed}")
 
 
 # --- polls

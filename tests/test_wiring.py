@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from budgetd.advice import warnings
 from budgetd.config import load_config
 from budgetd.credentials import Secret
 from budgetd.errors import ConfigError
-from budgetd.wiring import Outline, Plan, make_outline, make_plan, warnings
+from budgetd.planning import Outline, Plan, make_outline, make_plan
 from budgetd_rules.judgement import Route
 from budgetd_rules.meters import Kind
 from budgetd_rules.rule import Clockwork, Level, Steps
@@ -98,12 +99,12 @@ def problems(path: Path) -> list[str]:
         # --- rules
         pytest.param(
             f"{ACCOUNT}[rules.low]\non = {{ kind = 'balance' }}",
-            ["rules.low: says neither `warning` nor `critical`: give at least one condition"],
+            ["rules.low: says neither `warning` nor `critical` nor `on_change`: give at least one"],
             id="a rule without a condition",
         ),
         pytest.param(
             f"{ACCOUNT}[rules.low]\non = {{}}\nclear = 'remaining > 5'",
-            ["rules.low: says neither `warning` nor `critical`: give at least one condition"],
+            ["rules.low: says neither `warning` nor `critical` nor `on_change`: give at least one"],
             id="a rule that only clears",
         ),
         pytest.param(
@@ -123,7 +124,7 @@ def problems(path: Path) -> list[str]:
         ),
         pytest.param(
             f"{ACCOUNT}[rules.due]\non = {{ kind = 'cap' }}\nwarning = 'paid'",
-            ["rules.due.warning: paid is no field of the kind cap; it has currency, value"],
+            ["rules.due.warning: paid is no field of the kind cap; there are currency, value"],
             id="a field that the kind lacks, and nothing like it",
         ),
         pytest.param(
@@ -367,7 +368,8 @@ def test_a_rule_as_it_is_written(write_config: WriteConfig) -> None:
         critical = "remaining < 20"
         remind = "1d"
     """
-    low, steps, daily = outline(write_config(text)).ruleset.rules.values()
+    rules = outline(write_config(text)).ruleset.rules
+    low, steps, daily = (rules[name] for name in ("low", "steps", "daily"))
     assert (low.on.kinds, low.on.meter, low.on.account) == (frozenset({Kind.BALANCE, Kind.QUOTA}), "credits", "v*")
     assert (low.on.provider, low.on.labels) == ("cek*", {"a": "b"})
     assert set(low.levels) == set(low.clear) == {Level.WARNING, Level.CRITICAL}
@@ -426,8 +428,19 @@ def test_a_route_as_it_is_written(write_config: WriteConfig) -> None:
         ),
         pytest.param(
             f"{ACCOUNT}{CHANNEL}[rules.low]\non = {{ meter = 'turns' }}\nwarning = 'remaining < 5'",
-            ["rules.low.on: matches no meter; there are credits, subscription and connection"],
+            ["rules.low.on: matches no meter: none is called turns; known: credits, subscription"],
             id="a rule on a meter that there is not",
+        ),
+        pytest.param(
+            f"{ACCOUNT}{CHANNEL}[rules.low]\non = {{ account = 'vioce' }}\nwarning = 'remaining < 5'",
+            ["rules.low.on: matches no meter: none is called vioce; did you mean voice?"],
+            id="a rule on an account that there is not",
+        ),
+        pytest.param(
+            f"{ACCOUNT.replace('cekura', 'sonzai')}{CHANNEL}"
+            "[rules.due]\non = { meter = 'schedule/2026-*' }\nwarning = 'days_until_due < 5'",
+            [],
+            id="a rule on some items of a list",
         ),
         pytest.param(
             f"{ACCOUNT}{CHANNEL}[rules.top]\non = {{ kind = 'balance' }}\nwarning = 'auto_topup'",
@@ -439,7 +452,11 @@ def test_a_route_as_it_is_written(write_config: WriteConfig) -> None:
             [],
             id="a field that comes from history",
         ),
-        pytest.param(ACCOUNT + CHANNEL, ["rules: there is none: nobody will be told anything"], id="no rule"),
+        pytest.param(
+            ACCOUNT + CHANNEL,
+            ["rules: there is none but the built-in ones: nobody will be told what runs out"],
+            id="no rule",
+        ),
         pytest.param(ACCOUNT + RULE, ["channels: there is none: nobody will be told anything"], id="no channel"),
         pytest.param(
             f"{ACCOUNT}enabled = false\n{CHANNEL}{RULE}",

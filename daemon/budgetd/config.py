@@ -6,8 +6,6 @@ This is the shape of the file alone. Whether its parts fit each other, the provi
 
 import os
 import re
-import stat
-import tomllib
 import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,17 +30,18 @@ from pydantic import (
 from budgetd.credentials import SOURCES, Secret, SecretSource
 from budgetd.durations import Duration, DurationOrZero
 from budgetd.errors import ConfigError
-from budgetd.validation import TAG, did_you_mean, problem_lines, toml_problem
+from budgetd.rulefiles import lay_under, read_tables
+from budgetd.validation import TAG, did_you_mean, problem_lines
 from budgetd_rules.meters import Kind
 from budgetd_rules.rule import EASE_FOR
 from budgetd_rules.watches import ChangeKind
 
 SHORTEST_INTERVAL: Final = timedelta(seconds=1)
 SYSTEM_CONFIG: Final = Path("/etc/budgetd/config.toml")
-LARGEST: Final = 10_000_000
 """Bytes: some 50,000 accounts."""
 
 LevelName = Literal["warning", "critical"]
+RouteLevel = Literal["info", "warning", "critical"]
 
 
 class Table(BaseModel):
@@ -115,7 +114,7 @@ SecretSetting = Annotated[
 ]
 Interval = Annotated[Duration, AfterValidator(_interval)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
-Levels = Annotated[tuple[LevelName, ...], BeforeValidator(_one_or_more)]
+Levels = Annotated[tuple[RouteLevel, ...], BeforeValidator(_one_or_more)]
 Kinds = Annotated[tuple[Annotated[Kind, Field(strict=False)], ...], BeforeValidator(_one_or_more)]
 Changes = Annotated[tuple[Annotated[ChangeKind, Field(strict=False)], ...], BeforeValidator(_one_or_more)]
 
@@ -124,6 +123,7 @@ class DaemonTable(Table):
     state: Annotated[Path, Field(strict=False), AfterValidator(_database)] | None = None
     timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
     interval: Interval = timedelta(minutes=5)
+    include: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 
 class AccountTable(Table):
@@ -202,6 +202,7 @@ def _remind_form(value: object) -> str:
 
 
 class RuleTable(Table):
+    enabled: bool = True
     on: SelectorTable = Field(description='which meters it watches, such as { kind = "balance" }')
     warning: str | None = None
     critical: str | None = None
@@ -230,6 +231,8 @@ class RuleTable(Table):
         ]
         | None
     ) = None
+    on_change: Annotated[tuple[str, ...], BeforeValidator(_one_or_more)] = ()
+    was: Name | None = None
 
 
 class ConfigFile(Table):
@@ -242,11 +245,15 @@ class ConfigFile(Table):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """A config file that was read. `is_private`: only its owner can read it, so that it may hold secrets."""
+    """A config file that was read. `own_rules` are those that it names itself.
+
+    `is_private`: only its owner can read it, so that it may hold secrets.
+    """
 
     path: Path
     file: ConfigFile
     is_private: bool
+    own_rules: frozenset[str] = frozenset()
 
     @property
     def state(self) -> Path:
@@ -282,32 +289,10 @@ def _is_there(path: Path) -> bool:
 
 
 def load_config(path: Path) -> Config:
-    """The file, its shape checked. Raises ConfigError with a line for each problem."""
+    """The file, its shape checked, over the layers of rules below it. Raises ConfigError, a line for each problem."""
+    tables, is_private = read_tables(path)
     try:
-        with path.open("rb") as file:
-            raw = file.read(LARGEST + 1)
-            mode = os.fstat(file.fileno()).st_mode
-    except OSError as error:
-        raise ConfigError([f"{path}: can't be read: {error.strerror}"]) from error
-    if len(raw) > LARGEST:
-        raise ConfigError([f"{path}: is longer than {LARGEST:,} bytes: this is no config"])
-    return Config(path=path, file=_parse(raw, str(path)), is_private=not mode & (stat.S_IRWXG | stat.S_IRWXO))
-
-
-def _parse(raw: bytes, name: str) -> ConfigFile:
-    try:
-        # Editors on Windows begin a file with a mark that is no TOML.
-        tables = tomllib.loads(raw.decode("utf-8-sig"), parse_float=Decimal)
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise ConfigError([f"{name}: line {line}: is not UTF-8; save the file as UTF-8"]) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError([f"{name}: {toml_problem(error)}"]) from error
-    except RecursionError as error:
-        raise ConfigError([f"{name}: is nested too deeply"]) from error
-    except (ValueError, ArithmeticError) as error:
-        raise ConfigError([f"{name}: holds a number that is too long"]) from error
-    try:
-        return ConfigFile.model_validate(tables)
+        file = ConfigFile.model_validate(lay_under(tables, path))
     except ValidationError as error:
-        raise ConfigError(problem_lines(error, ConfigFile, name)) from error
+        raise ConfigError(problem_lines(error, ConfigFile, str(path))) from error
+    return Config(path=path, file=file, is_private=is_private, own_rules=frozenset(tables.get("rules", {})))

@@ -20,6 +20,9 @@ def judge_due(db: Store, ruleset: Ruleset, routing: Routing, now: datetime) -> J
 def judge_all(db: Store, ruleset: Ruleset, routing: Routing, now: datetime) -> Judgement:
     """Everything that is stored, accounts and rules that left the config included: at start-up and after a reload."""
     with write(db):
+        for rule in ruleset.rules.values():
+            if rule.was and rule.was not in ruleset.rules:
+                judgements.rename_rule(db, rule.was, rule.name)
         accounts = {*judgements.unjudged(db, now), *judgements.watched_accounts(db)}
         return _judge(db, ruleset, routing, sorted(accounts), now)
 

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from budgetd.store.status import AccountStatus, ChannelStatus, EpisodeStatus, NoticeStatus
 from budgetd_rules.encoding import at, maybe_at, write_value
+from budgetd_rules.holds import Hold, HoldKind
 from budgetd_rules.meters import Kind, View
 from budgetd_rules.polls import Outage, Poll
 from budgetd_rules.watches import Change
@@ -95,6 +96,22 @@ def _notice_json(notice: NoticeStatus) -> Json:
         "sent_at": maybe_at(notice.sent_at),
         "title": notice.said[0] if notice.said else None,
         "body": notice.said[1] if notice.said else None,
+    }
+
+
+def hold_json(hold: Hold) -> Json:
+    shape: Json = {"id": hold.id, "kind": hold.kind, "from": at(hold.from_at), "until": maybe_at(hold.until_at)}
+    shape |= {"ended": maybe_at(hold.ended_at), "by": hold.by, "comment": hold.comment}
+    if hold.kind is HoldKind.ACK:
+        return shape | {
+            "episode": hold.episode,
+            "worse_than": hold.worse_than.label if hold.worse_than is not None else None,
+        }
+    return shape | {
+        "rule": hold.rule,
+        "account": hold.account,
+        "meter": hold.meter,
+        "labels": dict(hold.labels),
     }
 
 

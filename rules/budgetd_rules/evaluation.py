@@ -35,7 +35,7 @@ def evaluate(rule: Rule, view: View, siblings: Siblings) -> Verdict:
     levels = {level: condition.truth(lookup) for level, condition in rule.levels.items()}
     off = {level: _not(truth) for level, truth in levels.items()}
     off |= {level: condition.truth(lookup) for level, condition in rule.clear.items()}
-    mildest = min(rule.levels)
+    mildest = min(rule.levels, default=Level.INFO)
     return Verdict(levels=levels, off=off, cleared=mildest in rule.clear and off[mildest] is True)
 
 
@@ -62,10 +62,19 @@ def _not(truth: Truth) -> Truth:
     return UNKNOWN if truth is UNKNOWN else not truth
 
 
-def next_change(reading: Reading, names: frozenset[str], now: datetime) -> datetime | None:
+def next_change(reading: Reading, names: frozenset[str], now: datetime, stale_after: timedelta) -> datetime | None:
     """When one of these fields next changes by the clock alone, so that a rule on it is judged without a poll."""
     instants = [instant(reading, now) for name, instant in _CLOCKED.items() if name in names]
+    if "blind" in names:
+        instants.append(_blindness(reading, now, stale_after))
     return min((instant for instant in instants if instant), default=None)
+
+
+def _blindness(reading: Reading, now: datetime, stale_after: timedelta) -> datetime | None:
+    """The first instant past `stale_after`; what is blind by then stays so until a poll succeeds."""
+    last_success_at = reading.time("last_success_at")
+    begins = last_success_at + stale_after + timedelta.resolution if last_success_at else None
+    return begins if begins and begins > now else None
 
 
 def _expiry(reading: Reading, now: datetime) -> datetime | None:

@@ -42,7 +42,7 @@ def compile_expression(text: str, types: Types, *, known: Iterable[str] = ()) ->
     _check_depth(body)
     whole = _Source(text.encode(), types, tuple(known)).read(body)
     # Brackets around the whole belong to no node.
-    return Expression(text, whole.type, whole.names, whole.run)
+    return Expression(text, whole.type, whole.names, whole.run, whole.parts)
 
 
 _TOKEN: Final = re.compile(r""" *("[^"\\]*"|'[^'\\]*'|[\w.]+|[<>=!]=|[-+*/<>,()\[\]])""")
@@ -128,7 +128,9 @@ class _Source:
     def join(
         self, node: ast.expr, type_: ValueType, parts: Iterable[Expression], run: Callable[[Lookup], Any]
     ) -> Expression:
-        return Expression(self.part(node), type_, frozenset[str]().union(*(part.names for part in parts)), run)
+        joined = tuple(parts)
+        names = frozenset[str]().union(*(part.names for part in joined))
+        return Expression(self.part(node), type_, names, run, joined)
 
     def error(self, node: ast.expr, what: str) -> ExpressionError:
         return ExpressionError(f"{excerpt(self.part(node))}: {what}")

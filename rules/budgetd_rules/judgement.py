@@ -27,13 +27,14 @@ class NoticeState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """One change owed to one channel."""
+    """One change owed to one channel; `hold` is what holds it, if it is held."""
 
     id: str
     change: str
     channel: str
     due_at: datetime
     state: NoticeState = NoticeState.WAITING
+    hold: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +89,17 @@ class Ruleset:
         self.rules = {rule.name: rule for rule in rules}
         self.accounts = {account.name: account for account in accounts}
         self.watching = cache(self._watching)
+        # A thousand accounts with a rule each are a million pairs, nearly all of them for nothing.
+        self._of_one: dict[str, list[Rule]] = {}
+        self._of_many: list[Rule] = []
+        for rule in self.rules.values():
+            names_one = rule.on.account in self.accounts
+            (self._of_one.setdefault(rule.on.account, []) if names_one else self._of_many).append(rule)
 
     def _watching(self, key: MeterKey, kind: Kind) -> tuple[Rule, ...]:
         account = self.accounts[key.account]
-        return tuple(rule for rule in self.rules.values() if rule.watches(account, key.meter, kind))
+        rules = [*self._of_many, *self._of_one.get(key.account, ())]
+        return tuple(rule for rule in rules if rule.watches(account, key.meter, kind))
 
     def needs_history(self, key: MeterKey, kind: Kind) -> bool:
         """Whether a rule on this meter reads what only its past can tell."""
@@ -162,7 +170,8 @@ class _Verdicts:
         if taken.changes:
             values = decisive_values(rule, view, siblings)
             for change in taken.changes:
-                self._record(replace(change, values=values), account, view.reading.kind)
+                with_values = change if change.kind is ChangeKind.NOTED else replace(change, values=values)
+                self._record(with_values, account, view.reading.kind)
 
     def leave(self, watch: Watch, meters: Mapping[str, View]) -> None:
         """A watch that no rule and meter asked for: the meter is gone, or the config has dropped it."""
@@ -209,7 +218,7 @@ def owe(
 ) -> list[Notice]:
     """One notice per channel of the change's route; what is over is told to exactly those who heard that it began."""
     if change.kind is ChangeKind.RESOLVED:
-        channels = tuple(told.get(change.episode, ()))
+        channels = tuple(told.get(change.episode or "", ()))
     elif account is None or kind is None:
         channels = ()
     else:

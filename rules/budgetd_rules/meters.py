@@ -49,12 +49,14 @@ FIELD_TYPES: Final[Mapping[str, ValueType]] = MappingProxyType(
         "amount": ValueType.NUMBER,
         "auto_renew": ValueType.BOOL,
         "auto_topup": ValueType.BOOL,
+        "blind": ValueType.BOOL,
         "burn_per_day": ValueType.NUMBER,
         "cause": ValueType.TEXT,
         "currency": ValueType.TEXT,
         "days_since_payment": ValueType.NUMBER,
         "days_until_due": ValueType.NUMBER,
         "days_until_expiry": ValueType.NUMBER,
+        "detail": ValueType.TEXT,
         "due_at": ValueType.TIME,
         "expires_at": ValueType.TIME,
         "failures": ValueType.NUMBER,
@@ -106,6 +108,7 @@ class KindFields(NamedTuple):
 # Derived from the clock or from our own history: a vendor's number would be wrong a day later.
 _OURS_ALONE: Final = frozenset(
     {
+        "blind",
         "burn_per_day",
         "days_since_payment",
         "days_until_due",
@@ -149,7 +152,9 @@ KINDS: Final[Mapping[Kind, KindFields]] = MappingProxyType(
         Kind.CHARGE: KindFields(("amount", "currency", "due_at", "paid"), ("days_until_due",), "days_until_due"),
         Kind.CAP: KindFields(("value", "currency"), (), "value"),
         Kind.CONNECTION: KindFields(
-            ("reachable", "failures", "cause", "last_success_at"), ("hours_since_success",), "cause"
+            ("reachable", "failures", "cause", "detail", "last_success_at"),
+            ("hours_since_success", "blind"),
+            "cause",
         ),
     }
 )
@@ -270,6 +275,8 @@ def view(reading: Reading, now: datetime, stale_after: timedelta, burn_per_day: 
     if reading.kind is Kind.BALANCE and not stale:
         fields["burn_per_day"] = burn_per_day
         fields["runway_days"] = _runway_days(as_number(fields["remaining"]), burn_per_day)
+    if reading.kind is Kind.CONNECTION:
+        fields["blind"] = _is_blind(reading, now, stale_after)
     return View(reading=reading, fields=fields, stale=stale)
 
 
@@ -279,6 +286,23 @@ def _days_until_expiry(reading: Reading, now: datetime) -> Value:
         return subtract(counted, max(whole_days_since(reading.as_of, now), Decimal(0)))
     expires_at = reading.time("expires_at")
     return days_until(expires_at, now) if expires_at else UNKNOWN
+
+
+# An account whose polls have never succeeded has no time from which to count: so many failures make it blind.
+_NEVER_SUCCEEDED: Final = 3
+
+
+def _is_blind(reading: Reading, now: datetime, stale_after: timedelta) -> bool:
+    """Whether polls fail, and none has succeeded for longer than readings stay fresh.
+
+    After a sleep the last success is long ago too; but nothing has failed since, so nothing is known to be wrong.
+    """
+    if compare(operator.gt, reading.number("failures"), Decimal(0)) is not True:
+        return False
+    last_success_at = reading.time("last_success_at")
+    if last_success_at is None:
+        return compare(operator.ge, reading.number("failures"), Decimal(_NEVER_SUCCEEDED)) is True
+    return now - last_success_at > stale_after
 
 
 def _runway_days(remaining: Number, burn_per_day: Number) -> Number:

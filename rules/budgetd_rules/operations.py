@@ -34,13 +34,17 @@ class ExpressionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """An expression, or a part of one. `names` are those that it reads, dotted ones whole."""
+    """An expression, or a part of one. `names` are those that it reads, dotted ones whole.
+
+    `parts` are what it joins, so that a person can be shown which of them was true.
+    """
 
     text: str
     type: ValueType
     names: frozenset[str]
     # What it returns is of `type`, or unknown: that was checked when it was compiled.
     run: Callable[[Lookup], Any] = field(repr=False, compare=False)
+    parts: tuple["Expression", ...] = field(default=(), repr=False, compare=False)
 
     def evaluate(self, lookup: Lookup) -> Value:
         result: Value = self.run(lookup)

@@ -83,6 +83,8 @@ def connection_reading(connection: Connection, poll: Poll) -> Reading:
         "failures": Decimal(connection.failures),
         "cause": worst_cause(poll.outages),
     }
+    if poll.outages:
+        fields["detail"] = min(poll.outages, key=_badness).detail
     if connection.last_success_at:
         fields["last_success_at"] = connection.last_success_at
     key = MeterKey(poll.account, CONNECTION)
@@ -106,5 +108,9 @@ _WORST_FIRST: Final[Mapping[Cause, int]] = {
 }
 
 
+def _badness(outage: Outage) -> int:
+    return _WORST_FIRST[outage.cause]
+
+
 def worst_cause(outages: tuple[Outage, ...]) -> str:
-    return min((outage.cause for outage in outages), key=_WORST_FIRST.__getitem__, default=NO_CAUSE)
+    return min(outages, key=_badness).cause if outages else NO_CAUSE

@@ -98,7 +98,10 @@ _RISING: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """`clear` and `sustain` (the config's `for`) hold one entry a level where they say anything of it."""
+    """`clear` and `sustain` (the config's `for`) hold one entry a level where they say anything of it.
+
+    `was` is the name that it had before: what the rule remembers under that goes on under this one.
+    """
 
     name: str
     on: Selector
@@ -108,6 +111,8 @@ class Rule:
     sustain: Mapping[Level, timedelta] = field(default_factory=dict)
     ease_for: timedelta = EASE_FOR
     remind: Clockwork | Steps | None = None
+    on_change: tuple[str, ...] = ()
+    was: str | None = None
 
     names: frozenset[str] = field(init=False, compare=False)
     own_names: frozenset[str] = field(init=False, compare=False)
@@ -115,8 +120,8 @@ class Rule:
     def __post_init__(self) -> None:
         """`names` is every field that the rule reads, `own_names` without those of the account's other meters."""
         conditions = [*self.levels.values(), *self.clear.values(), *([self.unless] if self.unless else [])]
-        stepped = frozenset({self.remind.each} if isinstance(self.remind, Steps) else ())
-        names = stepped.union(*(condition.names for condition in conditions))
+        stepped = {self.remind.each} if isinstance(self.remind, Steps) else set()
+        names = frozenset(stepped).union(self.on_change, *(condition.names for condition in conditions))
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "own_names", frozenset(name for name in names if "." not in name))
 
@@ -136,6 +141,8 @@ class RuleText:
     sustain: Mapping[Level, timedelta]
     ease_for: timedelta
     remind: Clockwork | Steps | None
+    on_change: tuple[str, ...] = ()
+    was: str | None = None
 
 
 class RuleError(ValueError):
@@ -167,8 +174,9 @@ def build_rule(name: str, text: RuleText) -> Rule:
         for level, condition in text.clear.items()
     }
     unless = compiled("unless", text.unless) if text.unless is not None else None
-    if not levels:
-        problems.append(("", "says neither `warning` nor `critical`: give at least one condition"))
+    if not levels and not text.on_change:
+        problems.append(("", "says neither `warning` nor `critical` nor `on_change`: give at least one"))
+    problems.extend(("on_change", what) for name in text.on_change for what in _lacking(name, text.on.kinds))
     if isinstance(text.remind, Steps):
         problems.extend(("remind", what) for what in _wrong_steps(text.remind, text.on.kinds))
     if problems:
@@ -182,6 +190,8 @@ def build_rule(name: str, text: RuleText) -> Rule:
         sustain=text.sustain,
         ease_for=text.ease_for,
         remind=text.remind,
+        on_change=text.on_change,
+        was=text.was,
     )
 
 
@@ -200,13 +210,18 @@ def _missing(expression: Expression, kinds: frozenset[Kind]) -> Iterable[str]:
     """A line for each name that a selected kind lacks, or one where no kind has them all together."""
     own = sorted(name for name in expression.names if "." not in name)
     for name in own:
-        lacking = sorted(kind for kind in kinds if name not in KINDS[kind].all)
-        if lacking:
-            near = difflib.get_close_matches(name, sorted(_fields(kinds)), n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(sorted(_fields(kinds)))}"
-            yield f"{name} is no field of the kind {' or '.join(lacking)}{hint}"
+        yield from _lacking(name, kinds)
     if not kinds and not any(set(own) <= set(KINDS[kind].all) for kind in KINDS):
         yield f"no kind has all of {', '.join(own)}: a rule watches meters of a kind that has every field it reads"
+
+
+def _lacking(name: str, kinds: frozenset[Kind]) -> Iterable[str]:
+    """A line where a selected kind has no such field; where no kind is selected, where none has it."""
+    lacking = sorted(kind for kind in kinds or KINDS if name not in KINDS[kind].all)
+    if lacking and (kinds or len(lacking) == len(KINDS)):
+        near = difflib.get_close_matches(name, _fields(kinds), n=1)
+        hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(_fields(kinds)))}"
+        yield f"{name} is no field of {'the kind ' + ' or '.join(lacking) if kinds else 'any kind'}{hint}"
 
 
 def _wrong_steps(steps: Steps, kinds: frozenset[Kind]) -> Iterable[str]:

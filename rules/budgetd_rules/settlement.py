@@ -4,13 +4,19 @@ Between a change and its sending the world goes on: an episode worsens, resolves
 notices of an episode become one line that tells the newest truth, or none, and each notice gets a reason.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from itertools import groupby
+from typing import Final
 
+from budgetd_rules.holds import Hold, Holds
 from budgetd_rules.judgement import Notice, NoticeState
+from budgetd_rules.rule import Level
 from budgetd_rules.watches import Change, ChangeKind, Episode
+
+NO_HOLDS: Final = Holds()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,19 +36,20 @@ class Told(StrEnum):
     WORSENED = "worsened"
     REMINDED = "reminded"
     RESOLVED = "resolved"
+    NOTED = "noted"
     PASSED = "passed"
     """Opened and resolved before it could be told: one line says both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One episode's newest truth, and the notices that it settles, oldest first.
+    """One episode's newest truth, or one thing noted, and the notices that it settles, oldest first.
 
     `may_repeat`: an earlier attempt to tell just this has an unknown outcome.
     """
 
     told: Told
-    episode: Episode
+    episode: Episode | None
     change: Change
     notices: tuple[str, ...]
     attempts: int = 0
@@ -52,12 +59,25 @@ class Line:
     def newest(self) -> str:
         return self.notices[-1]
 
+    @property
+    def level(self) -> Level:
+        """As it stands now."""
+        return self.episode.level if self.episode else Level.INFO
+
+    @property
+    def is_over(self) -> bool:
+        return self.told in (Told.RESOLVED, Told.PASSED)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
+    """A notice's new state; one that is held is looked at again at `due_at`, or when its `hold` is ended."""
+
     notice: str
     state: NoticeState
     reason: str
+    hold: str | None = None
+    due_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +93,11 @@ def settle(
     episodes: Mapping[str, Episode],
     heard: frozenset[str],
     rules: frozenset[str],
+    holds: Holds = NO_HOLDS,
     *,
     singly: bool = False,
 ) -> Settlement:
-    """All that waits for one channel.
+    """All that waits or is held for one channel.
 
     `heard` are the episodes of which this channel was told something, or may have been. `singly` sends one line
     at a time, the least tried first, so that a message which the service refuses does not hold back the others.
@@ -84,17 +105,59 @@ def settle(
     lines: list[Line] = []
     settled: list[Settled] = []
     in_order = sorted(owed, key=_place)
-    for episode_id, group in groupby(in_order, key=lambda one: one.change.episode):
+    for subject, group in groupby(in_order, key=_subject):
         notices = tuple(group)
-        outcome = _collapse(notices, episodes[episode_id], episode_id in heard, rules)
+        episode = episodes.get(subject)
+        silence = holds.silence_of(notices[0].change.key)
+        if silence:
+            settled += _hold(notices, silence)
+            continue
+        if episode and holds.ack_of(episode):
+            acked = [one for one in notices if one.change.kind is ChangeKind.REMINDED]
+            settled += _drop(acked, "acked")
+            notices = tuple(one for one in notices if one not in acked)
+        outcome = _tell(notices, episode, subject in heard, rules)
         if isinstance(outcome, Line):
             lines.append(outcome)
         else:
-            settled += [Settled(notice=one.notice.id, state=NoticeState.DROPPED, reason=outcome) for one in notices]
+            settled += _drop(notices, outcome)
     lines.sort(key=_urgency)
     if singly and lines:
         lines = [min(lines, key=lambda line: line.attempts)]
     return Settlement(lines=tuple(lines), settled=tuple(settled))
+
+
+def _hold(notices: Iterable[Owed], silence: Hold) -> list[Settled]:
+    """Those that it does not hold already."""
+    comment = f": {silence.comment}" if silence.comment else ""
+    return [
+        Settled(
+            notice=one.notice.id,
+            state=NoticeState.HELD,
+            reason=f"silence {silence.id}{comment}",
+            hold=silence.id,
+            due_at=silence.until_at,
+        )
+        for one in notices
+        if one.notice.hold != silence.id
+    ]
+
+
+def _drop(notices: Iterable[Owed], reason: str) -> list[Settled]:
+    return [Settled(notice=one.notice.id, state=NoticeState.DROPPED, reason=reason) for one in notices]
+
+
+def _tell(notices: tuple[Owed, ...], episode: Episode | None, heard: bool, rules: frozenset[str]) -> Line | str:
+    if not notices:
+        return "nothing to tell"
+    if episode is None:
+        return _line(Told.NOTED, None, notices, notices[-1])
+    return _collapse(notices, episode, heard, rules)
+
+
+def _subject(owed: Owed) -> str:
+    """What is told as one: an episode, or a thing noted."""
+    return owed.change.episode or owed.change.id
 
 
 def receipts(line: Line) -> list[Settled]:
@@ -110,11 +173,7 @@ def _collapse(owed: tuple[Owed, ...], episode: Episode, heard: bool, rules: froz
     """The line that tells the newest truth of one episode, or why there is nothing to tell."""
     changes = {one.change.kind: one for one in owed}
     if ChangeKind.RESOLVED in changes:
-        if heard:
-            return _line(Told.RESOLVED, episode, owed, changes[ChangeKind.RESOLVED])
-        if len(owed) > 1:
-            return _line(Told.PASSED, episode, owed, changes[ChangeKind.RESOLVED])
-        return "resolved, and never told"
+        return _collapse_ended(owed, episode, heard, changes[ChangeKind.RESOLVED])
     if episode.ended_at is not None:
         return f"superseded: {episode.end}"
     if episode.key.rule not in rules:
@@ -125,6 +184,17 @@ def _collapse(owed: tuple[Owed, ...], episode: Episode, heard: bool, rules: froz
     return "nothing to tell"
 
 
+def _collapse_ended(owed: tuple[Owed, ...], episode: Episode, heard: bool, resolved: Owed) -> Line | str:
+    """Who heard that it began hears that it is over; who did not hears both at once, unless it was silenced."""
+    if heard:
+        return _line(Told.RESOLVED, episode, owed, resolved)
+    if any(one.notice.state is NoticeState.HELD for one in owed):
+        return "over before the silence was"
+    if len(owed) > 1:
+        return _line(Told.PASSED, episode, owed, resolved)
+    return "resolved, and never told"
+
+
 # Who has not heard of the opening hears of it, at the level of now; a worsening is news over a reminder.
 _NEWS = (
     (ChangeKind.OPENED, Told.OPENED),
@@ -133,7 +203,7 @@ _NEWS = (
 )
 
 
-def _line(told: Told, episode: Episode, owed: tuple[Owed, ...], telling: Owed) -> Line:
+def _line(told: Told, episode: Episode | None, owed: tuple[Owed, ...], telling: Owed) -> Line:
     return Line(
         told=told,
         episode=episode,
@@ -146,10 +216,9 @@ def _line(told: Told, episode: Episode, owed: tuple[Owed, ...], telling: Owed) -
 
 def _place(owed: Owed) -> tuple[str, int, str]:
     """By the change's number in its episode, not by its time: the clock may have been set back in between."""
-    change = owed.change
-    return change.episode, len(change.id), change.id
+    return _subject(owed), len(owed.change.id), owed.change.id
 
 
-def _urgency(line: Line) -> tuple[bool, int, str, str]:
-    over = line.told in (Told.RESOLVED, Told.PASSED)
-    return over, -line.episode.level, line.episode.opened_at.isoformat(), line.episode.id
+def _urgency(line: Line) -> tuple[bool, int, datetime, str]:
+    since = line.episode.opened_at if line.episode else line.change.at
+    return line.is_over, -line.level, since, line.change.id

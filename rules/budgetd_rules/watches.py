@@ -54,6 +54,9 @@ class Reason(StrEnum):
     CLEARED = "the condition is over"
     EXCUSED = "`unless` is true"
     ROLLED_OVER = "a new period began"
+    TOPPED_UP = "topped up"
+    CURRENCY_CHANGED = "the currency changed"
+    VALUE_CHANGED = "a value changed"
     GONE = "gone at the vendor"
     UNWATCHED = "no longer in the config"
 
@@ -97,10 +100,13 @@ class Episode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One thing that happened to an episode. `unsaid` ones are recorded only."""
+    """One thing that happened to an episode, or was noted without one. `unsaid` ones are recorded only.
+
+    `values` are the fields that the rule read, `before` what a noted one was.
+    """
 
     id: str
-    episode: str
+    episode: str | None
     key: WatchKey
     kind: ChangeKind
     old: Level | None
@@ -109,6 +115,7 @@ class Change:
     reason: Reason
     unsaid: bool = False
     values: Mapping[str, Value] = field(default_factory=dict)
+    before: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +128,7 @@ class Rollover:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """`window` is the end of the period that was believed last; `episode` is the open one, if any."""
+    """`window` is the end of the period that was believed last, `known` what `on_change` compares with."""
 
     key: WatchKey
     pending: Mapping[Level, Stretch] = field(default_factory=dict)
@@ -131,6 +138,8 @@ class Watch:
     reminders: int = 0
     window: datetime | None = None
     rollover: Rollover | None = None
+    known: Mapping[str, Value] = field(default_factory=dict)
+    currency: str | None = None
     episode: Episode | None = None
     wake_at: datetime | None = None
     parked_at: datetime | None = None
@@ -149,24 +158,31 @@ class Step:
 def step(rule: Rule, watch: Watch, verdict: Verdict, view: View, now: datetime, stale_after: timedelta) -> Step:
     """What the verdict makes of the watch. Judging the same reading again changes nothing."""
     before = watch
-    watch, rolled = _follow_window(watch, view.reading, now)
+    watch, rolled = _follow_window(rule, watch, view, now)
+    watch, recoined = _follow_currency(watch, view)
+    watch, noted = _note_changes(rule, watch, view, now)
     watch = replace(watch, parked_at=None, pending=_pend(rule, watch, verdict, view.reading.as_of, stale_after))
     level = _due_level(rule, watch, verdict, now)
     if watch.episode is None:
         taken = _while_quiet(rule, watch, verdict, level, view, now)
+    elif recoined:
+        taken = _anew(rule, watch, watch.episode, verdict, view, now, Reason.CURRENCY_CHANGED)
     elif rolled:
         taken = _in_new_window(rule, before, watch, watch.episode, verdict, view, now)
     elif watch.rollover:
         taken = Step(watch=watch, changes=(), reason=Reason.ROLLING_OVER)
     else:
         taken = _while_open(rule, watch, watch.episode, verdict, level, view, now, stale_after)
-    return replace(taken, watch=replace(taken.watch, wake_at=_wake_at(rule, taken.watch, view.reading, now)))
+    woken = replace(taken.watch, wake_at=_wake_at(rule, taken.watch, view.reading, now, stale_after))
+    if noted:
+        return replace(taken, watch=woken, changes=(*taken.changes, noted), reason=taken.reason)
+    return replace(taken, watch=woken)
 
 
 def end(watch: Watch, reason: Reason, now: datetime, *, unsaid: bool = False) -> Step:
     """The watch with its episode ended for a reason outside of the readings: gone, or no longer watched."""
     if watch.episode is None:
-        return Step(watch=Watch(key=watch.key, window=watch.window), changes=(), reason=reason)
+        return Step(watch=_quiet(watch), changes=(), reason=reason)
     return _resolve(watch, watch.episode, reason, now, unsaid=unsaid)
 
 
@@ -200,7 +216,7 @@ def _while_open(
     if level is not None and level > episode.level:
         return _worsen(rule, watch, episode, level, view, now)
     if _is_over(rule, episode, verdict):
-        return _resolve(watch, episode, Reason.EXCUSED if verdict.excused else Reason.CLEARED, now)
+        return _resolve(watch, episode, _why_over(episode, verdict, view), now)
     watch = replace(watch, easing=_ease_on(watch, episode, verdict, view.reading.as_of, stale_after))
     if watch.easing and watch.easing.lasted(rule.ease_for, now):
         return _ease(rule, watch, episode, verdict, now)
@@ -214,16 +230,24 @@ def _while_open(
 def _in_new_window(
     rule: Rule, before: Watch, watch: Watch, episode: Episode, verdict: Verdict, view: View, now: datetime
 ) -> Step:
-    """A new period: fine ends the episode, still bad ends it unsaid and opens the next, unknown waits."""
-    bad = max((level for level, truth in verdict.levels.items() if truth is True), default=None)
-    if bad is not None:
-        ended = _resolve(watch, episode, Reason.ROLLED_OVER, now, unsaid=True)
-        opened = _open(rule, ended.watch, bad, view, now, Reason.AGAIN_IN_NEW_WINDOW)
-        return replace(opened, changes=ended.changes + opened.changes, ended=ended.ended)
-    if UNKNOWN in verdict.levels.values():
-        waiting = replace(watch, window=before.window, rollover=before.rollover)
+    """A new period is judged by itself; while nobody knows how it is in there, the old one stays."""
+    if UNKNOWN in verdict.levels.values() and not any(truth is True for truth in verdict.levels.values()):
+        waiting = replace(watch, window=before.window, rollover=before.rollover, told_steps=before.told_steps)
         return Step(watch=waiting, changes=(), reason=Reason.NOT_KNOWN)
-    return _resolve(watch, episode, Reason.ROLLED_OVER, now)
+    return _anew(rule, watch, episode, verdict, view, now, Reason.ROLLED_OVER)
+
+
+def _anew(
+    rule: Rule, watch: Watch, episode: Episode, verdict: Verdict, view: View, now: datetime, reason: Reason
+) -> Step:
+    """Another beginning: what is fine ends the episode; what is bad ends it unsaid, and opens the next."""
+    bad = max((level for level, truth in verdict.levels.items() if truth is True), default=None)
+    if bad is None:
+        return _resolve(watch, episode, reason, now)
+    ended = _resolve(watch, episode, reason, now, unsaid=True)
+    again = Reason.AGAIN_IN_NEW_WINDOW if reason is Reason.ROLLED_OVER else reason
+    opened = _open(rule, ended.watch, bad, view, now, again)
+    return replace(opened, changes=ended.changes + opened.changes, ended=ended.ended)
 
 
 # --- what `for`, `clear` and `ease_for` wait for
@@ -276,11 +300,20 @@ def _ease_on(
     watch: Watch, episode: Episode, verdict: Verdict, as_of: datetime, stale_after: timedelta
 ) -> Stretch | None:
     off = verdict.off.get(episode.level, UNKNOWN)
-    if min(verdict.levels) == episode.level or off is False:
+    if min(verdict.levels, default=episode.level) == episode.level or off is False:
         return None
     if off is UNKNOWN:
         return watch.easing
     return _stretch(watch.easing, as_of, stale_after)
+
+
+def _why_over(episode: Episode, verdict: Verdict, view: View) -> Reason:
+    if verdict.excused:
+        return Reason.EXCUSED
+    left, worst = view.headline, episode.worst
+    if view.reading.kind is Kind.BALANCE and isinstance(left, Decimal) and isinstance(worst, Decimal) and left > worst:
+        return Reason.TOPPED_UP
+    return Reason.CLEARED
 
 
 def _why_still_open(watch: Watch, verdict: Verdict) -> Reason:
@@ -310,7 +343,7 @@ def _open(rule: Rule, watch: Watch, level: Level, view: View, now: datetime, rea
         episode=episode,
         pending={pending: stretch for pending, stretch in watch.pending.items() if pending > level},
         told_at=now,
-        told_steps=_passed(rule, view),
+        told_steps=passed_steps(rule, view),
     )
     return Step(watch=opened, changes=(_change(episode, ChangeKind.OPENED, None, level, now, reason),), reason=reason)
 
@@ -318,7 +351,7 @@ def _open(rule: Rule, watch: Watch, level: Level, view: View, now: datetime, rea
 def _worsen(rule: Rule, watch: Watch, episode: Episode, level: Level, view: View, now: datetime) -> Step:
     worse = replace(episode, level=level, peak=max(level, episode.peak), count=episode.count + 1)
     told = replace(
-        watch, easing=None, told_at=now, reminders=0, told_steps=watch.told_steps | _passed(rule, view), pending={}
+        watch, easing=None, told_at=now, reminders=0, told_steps=watch.told_steps | passed_steps(rule, view), pending={}
     )
     change = _change(worse, ChangeKind.WORSENED, episode.level, level, now, Reason.WORSE_LEVEL)
     return Step(watch=_note_worst(told, worse, view), changes=(change,), reason=Reason.WORSE_LEVEL)
@@ -335,8 +368,12 @@ def _ease(rule: Rule, watch: Watch, episode: Episode, verdict: Verdict, now: dat
 def _resolve(watch: Watch, episode: Episode, reason: Reason, now: datetime, *, unsaid: bool = False) -> Step:
     ended = replace(episode, ended_at=now, end=reason, count=episode.count + 1)
     change = _change(ended, ChangeKind.RESOLVED, episode.level, None, now, reason, unsaid=unsaid)
-    quiet = Watch(key=watch.key, window=watch.window)
-    return Step(watch=quiet, changes=(change,), reason=reason, ended=ended)
+    return Step(watch=_quiet(watch), changes=(change,), reason=reason, ended=ended)
+
+
+def _quiet(watch: Watch) -> Watch:
+    """Without what belongs to an episode; what belongs to the meter stays."""
+    return Watch(key=watch.key, window=watch.window, known=watch.known, currency=watch.currency)
 
 
 def _remind(rule: Rule, watch: Watch, reason: Reason, view: View, now: datetime) -> Step:
@@ -347,7 +384,7 @@ def _remind(rule: Rule, watch: Watch, reason: Reason, view: View, now: datetime)
         episode=episode,
         told_at=now,
         reminders=watch.reminders + 1,
-        told_steps=watch.told_steps | _passed(rule, view),
+        told_steps=watch.told_steps | passed_steps(rule, view),
     )
     change = _change(episode, ChangeKind.REMINDED, episode.level, episode.level, now, reason)
     return Step(watch=reminded, changes=(change,), reason=reason)
@@ -397,33 +434,35 @@ def _note_worst(watch: Watch, episode: Episode, view: View) -> Watch:
 
 
 def _reminder_due(rule: Rule, watch: Watch, view: View, now: datetime) -> Reason | None:
-    due_at = _next_reminder(rule, watch)
+    due_at = next_reminder(rule, watch)
     if due_at is not None and now >= due_at:
         return Reason.REMINDER_DUE
-    return Reason.STEP_PASSED if _passed(rule, view) - watch.told_steps else None
+    return Reason.STEP_PASSED if passed_steps(rule, view) - watch.told_steps else None
 
 
-def _next_reminder(rule: Rule, watch: Watch) -> datetime | None:
+def next_reminder(rule: Rule, watch: Watch) -> datetime | None:
+    """When the clock alone reminds; none where nothing is open, or where steps do."""
     if isinstance(rule.remind, Clockwork) and watch.told_at and watch.episode:
         return watch.told_at + rule.remind.pause(watch.reminders)
     return None
 
 
-def _passed(rule: Rule, view: View) -> frozenset[Decimal]:
+def passed_steps(rule: Rule, view: View) -> frozenset[Decimal]:
+    """The reminder steps at or beyond which the meter is now."""
     if not isinstance(rule.remind, Steps):
         return frozenset()
     value = view.fields.get(rule.remind.each)
     return rule.remind.passed(value) if isinstance(value, Decimal) else frozenset()
 
 
-def _wake_at(rule: Rule, watch: Watch, reading: Reading, now: datetime) -> datetime | None:
+def _wake_at(rule: Rule, watch: Watch, reading: Reading, now: datetime, stale_after: timedelta) -> datetime | None:
     """When to look again though no reading came; without a reason to, never.
 
     What was set earlier stays while it lies ahead: to look too early costs nothing, to write at each reading does.
     """
     instants = [
-        next_change(reading, rule.own_names, now),
-        _next_reminder(rule, watch),
+        next_change(reading, rule.own_names, now, stale_after),
+        next_reminder(rule, watch),
         watch.easing.first + rule.ease_for if watch.easing and watch.easing.last > watch.easing.first else None,
         *(
             stretch.first + rule.sustain[level]
@@ -442,25 +481,72 @@ def _wake_at(rule: Rule, watch: Watch, reading: Reading, now: datetime) -> datet
 _JITTER: Final = timedelta(seconds=30)
 
 
-def _follow_window(watch: Watch, reading: Reading, now: datetime) -> tuple[Watch, bool]:
+# What a period ends with, by kind: a subscription is renewed, a spend starts at nothing again.
+_WINDOW_ENDS: Final = {
+    Kind.BALANCE: "resets_at",
+    Kind.QUOTA: "resets_at",
+    Kind.SPEND: "period_end",
+    Kind.SUBSCRIPTION: "expires_at",
+}
+
+
+def _follow_window(rule: Rule, watch: Watch, view: View, now: datetime) -> tuple[Watch, bool]:
     """The watch with the period that the reading is in, and whether that period is a new one.
 
-    A stamp that moves before its period is over only corrects it (a changed plan); one that moves by seconds is
-    the same stamp; and the first reading of a new period is not believed, because its numbers may not be there yet.
+    A stamp that moves before its period is over only corrects it (a changed plan, an early renewal); one that moves
+    by seconds is the same stamp; and the first reading of a new period is not believed, because its numbers may not
+    be there yet.
     """
-    resets_at = None if reading.rolling else reading.time("resets_at")
-    if resets_at is None or resets_at == watch.window:
-        return (replace(watch, rollover=None) if resets_at else watch), False
+    reading = view.reading
+    ends_at = None if reading.rolling else reading.time(_WINDOW_ENDS.get(reading.kind, ""))
+    if ends_at is None or ends_at == watch.window:
+        return (replace(watch, rollover=None) if ends_at else watch), False
     if watch.window is None:
-        return replace(watch, window=resets_at), False
-    tolerance = max(min(HOUR, (resets_at - now) / 10), _JITTER)
-    if abs(resets_at - watch.window) <= tolerance:
+        return replace(watch, window=ends_at), False
+    tolerance = max(min(HOUR, (ends_at - now) / 10), _JITTER)
+    if abs(ends_at - watch.window) <= tolerance:
         return replace(watch, rollover=None), False
-    if now < watch.window - tolerance or resets_at < watch.window or watch.episode is None:
-        return replace(watch, window=resets_at, rollover=None), False
+    moved = replace(watch, window=ends_at, rollover=None, told_steps=watch.told_steps & passed_steps(rule, view))
+    if now < watch.window - tolerance or ends_at < watch.window or watch.episode is None:
+        return moved, False
     seen = watch.rollover
-    if seen is None or abs(resets_at - seen.resets_at) > tolerance:
-        return replace(watch, rollover=Rollover(resets_at=resets_at, as_of=reading.as_of)), False
+    if seen is None or abs(ends_at - seen.resets_at) > tolerance:
+        return replace(watch, rollover=Rollover(resets_at=ends_at, as_of=reading.as_of)), False
     if reading.as_of <= seen.as_of:
         return watch, False
-    return replace(watch, window=resets_at, rollover=None), True
+    return moved, True
+
+
+# --- what is compared with the last time
+
+
+def _follow_currency(watch: Watch, view: View) -> tuple[Watch, bool]:
+    """Amounts of two currencies are never compared: another currency is another beginning."""
+    currency = view.fields.get("currency")
+    if not isinstance(currency, str) or currency == watch.currency:
+        return watch, False
+    return replace(watch, currency=currency), watch.currency is not None
+
+
+def _note_changes(rule: Rule, watch: Watch, view: View, now: datetime) -> tuple[Watch, Change | None]:
+    """What `on_change` asks for: the first known value is the baseline, and unknown in between is skipped."""
+    known = {name: value for name in rule.on_change if (value := view.fields.get(name, UNKNOWN)) is not UNKNOWN}
+    changed = {name: value for name, value in known.items() if watch.known.get(name, value) != value}
+    if known.items() <= watch.known.items():
+        return watch, None
+    remembering = replace(watch, known={**watch.known, **known})
+    if not changed:
+        return remembering, None
+    note = Change(
+        id=f"{episode_id(watch.key, now)}.note",
+        episode=None,
+        key=watch.key,
+        kind=ChangeKind.NOTED,
+        old=None,
+        new=Level.INFO,
+        at=now,
+        reason=Reason.VALUE_CHANGED,
+        values=changed,
+        before={name: watch.known[name] for name in changed},
+    )
+    return remembering, note

@@ -1,35 +1,38 @@
 """The verbs. Each reads the config, does one thing, and prints it: for people, or as JSON for scripts."""
 
 import asyncio
-import json
 import logging
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from importlib.metadata import version
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from budgetd import log, views
+from budgetd.advice import warnings
+from budgetd.cli.explaining import explain, history
+from budgetd.cli.holding import ack, holds_app, silence
+from budgetd.cli.invocation import ConfigOption, JsonOption, load, make_printer, print_json, read_clock
 from budgetd.cli.tables import Printer
+from budgetd.cli.testing import run_tests
 from budgetd.collect.poll import poll as poll_once
 from budgetd.collect.provider import load_providers
-from budgetd.config import Config, find_config, load_config
 from budgetd.deliver.channels import Channel
 from budgetd.errors import BudgetdError, UsageError
 from budgetd.http import Client
 from budgetd.judge import views_of
+from budgetd.planning import Outline, Plan, make_outline, make_plan
 from budgetd.service import Service
 from budgetd.store import database
 from budgetd.store import status as stored
 from budgetd.store.notices import Outcome
 from budgetd.store.status import AccountStatus, ChannelStatus, Status
 from budgetd.validation import did_you_mean
-from budgetd.wiring import Outline, Plan, make_outline, make_plan, warnings, wire
+from budgetd.wiring import wire
 from budgetd_rules.messages import Message
 from budgetd_rules.meters import View, view
 from budgetd_rules.polls import Poll
@@ -47,33 +50,12 @@ app = typer.Typer(
 )
 channels_app = typer.Typer(help="The channels that messages go to.", no_args_is_help=True)
 app.add_typer(channels_app, name="channels")
-
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        "-c",
-        metavar="FILE",
-        help="The config; else $BUDGETD_CONFIG, /etc/budgetd/config.toml, or config.toml in your own config folder.",
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-
-
-def _config(given: Path | None) -> Config:
-    return load_config(find_config(given))
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)  # noqa: TID251 - a command reads the clock once, here
-
-
-def _printer(outline: Outline, now: datetime) -> Printer:
-    return Printer(Console(), outline.zone, now)
-
-
-def _print_json(shape: Any) -> None:  # noqa: ANN401 - whatever JSON has
-    print(json.dumps(shape, indent=2, ensure_ascii=False))
+app.command()(ack)
+app.command()(silence)
+app.command()(explain)
+app.command()(history)
+app.command("test")(run_tests)
+app.add_typer(holds_app, name="holds")
 
 
 class LogLevel(StrEnum):
@@ -104,7 +86,7 @@ def run(
 ) -> None:
     """Run the service: poll, judge and tell, until SIGTERM or SIGINT."""
     log.set_up(log_level)
-    plan = make_plan(_config(config))
+    plan = make_plan(load(config))
     for warning in warnings(plan.outline):
         logging.getLogger("budgetd.config").warning(warning)
     asyncio.run(_serve(plan))
@@ -118,13 +100,14 @@ async def _serve(plan: Plan) -> None:
 @app.command()
 def check(config: ConfigOption = None) -> None:
     """Check the config and its secrets. Prints a line for each problem; exits with 78 where there is one."""
-    plan = make_plan(_config(config))
+    plan = make_plan(load(config))
     for warning in warnings(plan.outline):
         print(f"warning: {warning}")
-    outline = plan.outline
-    counts = [(len(plan.scheduled), "account"), (len(plan.urls), "channel"), (len(outline.ruleset.rules), "rule")]
+    config_, rules = plan.outline.config, plan.outline.ruleset.rules.keys()
+    own = rules & config_.own_rules
+    counts = [(len(plan.scheduled), "account"), (len(plan.urls), "channel"), (len(own), "rule")]
     counted = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
-    print(f"{outline.config.path}: good: {counted}")
+    print(f"{config_.path}: good: {counted} and {len(rules - own)} built-in or included")
 
 
 @app.command()
@@ -134,16 +117,16 @@ def poll(
     as_json: JsonOption = False,
 ) -> None:
     """Poll once and print what the vendors say. Stores nothing, tells no one; exits with 1 where a poll failed."""
-    plan = make_plan(_config(config))
+    plan = make_plan(load(config))
     wanted = _named(accounts or [], list(plan.scheduled), "enabled account") or list(plan.scheduled)
-    now = _now()
+    now = read_clock()
     polls = asyncio.run(_poll_all(plan, wanted, now))
     known = plan.outline.ruleset.accounts
     seen = [(one, [view(reading, now, known[one.account].stale_after) for reading in one.readings]) for one in polls]
     if as_json:
-        _print_json([views.poll_json(one, viewed) for one, viewed in seen])
+        print_json([views.poll_json(one, viewed) for one, viewed in seen])
     else:
-        printer = _printer(plan.outline, now)
+        printer = make_printer(plan.outline, now)
         for one, viewed in seen:
             printer.poll(one, viewed)
     if any(one.outages for one in polls):
@@ -168,10 +151,12 @@ def _named(given: Sequence[str], known: Sequence[str], what: str) -> list[str]:
 @app.command()
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show the accounts, open episodes and channels. As last read by the daemon; nothing is polled."""
-    outline = make_outline(_config(config))
+    outline = make_outline(load(config))
     db = database.open_for_reading(outline.config.state)
-    now = _now()
-    found = stored.load_status(db) if db else Status(accounts={}, episodes=(), channels={}, unrouted=0)
+    now = read_clock()
+    found = (
+        stored.load_status(db, outline.ruleset.accounts, now) if db else Status(accounts={}, episodes=(), channels={})
+    )
     accounts = [
         (found.accounts.get(name) or AccountStatus(name=name), account.provider)
         for name, account in outline.ruleset.accounts.items()
@@ -185,9 +170,9 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
             views.account_json(account, provider, viewed.get(account.name, {}).values())
             for account, provider in accounts
         ]
-        _print_json(views.status_json(shapes, found.episodes, channels))
+        print_json(views.status_json(shapes, found.episodes, channels))
         return
-    printer = _printer(outline, now)
+    printer = make_printer(outline, now)
     if db is None:
         printer.say(f"{outline.config.state}: nothing yet: the daemon has not run on this config")
     printer.accounts([(account, list(viewed.get(account.name, {}).values())) for account, _ in accounts])
@@ -198,6 +183,9 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         printer.say("no open episodes")
     printer.say("")
     printer.channels(channels)
+    if found.holds:
+        printer.say("")
+        printer.holds(found.holds)
     _print_gaps(printer, outline, [one for meters in viewed.values() for one in meters.values()], found.unrouted)
 
 
@@ -220,15 +208,16 @@ def episodes(
     as_json: JsonOption = False,
 ) -> None:
     """List the open episodes. Of one: what happened, whom it was told, and in which words."""
-    outline = make_outline(_config(config))
+    outline = make_outline(load(config))
     db = database.open_for_reading(outline.config.state)
-    found = stored.load_episodes(db, episode, ended_too=ended_too) if db else ()
+    now, known = read_clock(), outline.ruleset.accounts
+    found = stored.load_episodes(db, episode, known, now, ended_too=ended_too) if db else ()
     if episode is not None and not found:
         raise UsageError(f"no episode's id begins with {episode!r}; `budgetd episodes --all` lists them")
     if as_json:
-        _print_json([views.course_json(one) for one in found])
+        print_json([views.course_json(one) for one in found])
         return
-    printer = _printer(outline, _now())
+    printer = make_printer(outline, now)
     if episode is not None:
         for one in found:
             printer.course(one)
@@ -243,7 +232,7 @@ def channels_test(
     name: Annotated[str, typer.Argument(help="The channel's name in the config.")], config: ConfigOption = None
 ) -> None:
     """Send a real message through a channel. Shows what the service said; exits with 1 where it failed."""
-    plan = make_plan(_config(config))
+    plan = make_plan(load(config))
     _named([name], list(plan.urls), "channel")
     message = Message(
         title=f"TEST of the channel {name}",
@@ -268,14 +257,14 @@ def providers(
         _named([name], list(known), "provider")
         known = {name: known[name]}
     if as_json:
-        _print_json(
+        print_json(
             [
                 views.provider_json(one.name, one.title, one.docs, one.key_hint, one.meters.values())
                 for one in known.values()
             ]
         )
         return
-    printer = Printer(Console(), UTC, _now())
+    printer = Printer(Console(), UTC, read_clock())
     for one in known.values():
         printer.say(f"{one.name}: {one.title}", "bold")
         printer.say(f"  key: {one.key_hint}\n  docs: {one.docs}")

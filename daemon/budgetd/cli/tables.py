@@ -9,12 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from budgetd.store.status import AccountStatus, ChannelStatus, EpisodeStatus, NoticeStatus
+from budgetd_rules.holds import Hold, HoldKind
 from budgetd_rules.judgement import NoticeState
-from budgetd_rules.messages import describe, harmless, moment, show
 from budgetd_rules.meters import KINDS, View
 from budgetd_rules.polls import Outage, Poll
 from budgetd_rules.rule import Level
 from budgetd_rules.values import UNKNOWN
+from budgetd_rules.wording import describe, harmless, moment, show
 
 _STYLES: Mapping[Level, str] = {Level.CRITICAL: "bold red", Level.WARNING: "yellow", Level.INFO: "cyan"}
 
@@ -77,7 +78,11 @@ class Printer:
         for one in episodes:
             episode = one.episode
             level = Text(episode.level.label, _STYLES[episode.level] if not episode.ended_at else "dim")
-            until = self._when(episode.ended_at) if episode.ended_at else "open" + (", acked" if one.acked else "")
+            until = (
+                self._when(episode.ended_at)
+                if episode.ended_at
+                else "open" + (", acked" if one.acked else "") + (", silenced" if one.silenced else "")
+            )
             since = self._when(episode.opened_at)
             table.add_row(episode.id, level, *episode.key[:2], harmless(episode.key.meter), since, until)
         self._console.print(table)
@@ -102,9 +107,24 @@ class Printer:
             for line in "\n".join(notice.said).splitlines():
                 self.say(f"        {line}", "dim")
 
+    def holds(self, holds: Iterable[Hold]) -> None:
+        table = self._table("hold", "kind", "of", "until", "by", "comment")
+        for hold in holds:
+            until = self._when(hold.until_at) if hold.until_at else "worse" if hold.worse_than else "resolved"
+            ended = f"ended {self._when(hold.ended_at)}" if hold.ended_at else until
+            table.add_row(hold.id, hold.kind, _matcher(hold), ended, hold.by, harmless(hold.comment))
+        self._console.print(table)
+
     def channels(self, channels: Iterable[ChannelStatus]) -> None:
         table = self._table("channel", "last success", "waiting", "held", "dead", "last error")
         for one in channels:
             counts = (str(one.waiting), str(one.held), str(one.dead))
             table.add_row(one.name, self._when(one.last_success), *counts, one.last_error or "")
         self._console.print(table)
+
+
+def _matcher(hold: Hold) -> str:
+    if hold.kind is HoldKind.ACK:
+        return f"episode {hold.episode}"
+    parts = {"rule": hold.rule, "account": hold.account, "meter": hold.meter} | dict(hold.labels)
+    return ", ".join(f"{name} {glob}" for name, glob in parts.items() if glob != "*") or "everything"

@@ -14,6 +14,7 @@ from budgetd.store import notices
 from budgetd.store.database import Store
 from budgetd.store.notices import ChannelState, Outcome, Waiting
 from budgetd.threads import Spawn, Worker
+from budgetd_rules.holds import Holds
 from budgetd_rules.judgement import Ruleset
 from budgetd_rules.messages import Fact, Message, compose
 from budgetd_rules.meters import Account, view
@@ -91,8 +92,8 @@ class Outbox:
             del self._sends[name]
 
     async def _settle_and_send(self, channel: Channel, now: datetime) -> None:
-        waiting = await self._worker.run(notices.load, self._db, channel.name)
-        settlement = self._settle(waiting)
+        waiting = await self._worker.run(notices.load, self._db, channel.name, now)
+        settlement = self._settle(waiting, now)
         if settlement.settled:
             await self._worker.run(notices.settle, self._db, settlement.settled, now)
         if not settlement.lines:
@@ -103,19 +104,20 @@ class Outbox:
         sent = await channel.send(message)
         await self._receipt(attempt, waiting.channel, settlement.lines, sent, now + sent.took)
 
-    def _settle(self, waiting: Waiting) -> Settlement:
+    def _settle(self, waiting: Waiting, now: datetime) -> Settlement:
         return settle(
             waiting.owed,
             waiting.episodes,
             waiting.heard,
             frozenset(self._ruleset.rules),
+            Holds.at(now, waiting.holds, self._ruleset.accounts),
             singly=waiting.channel.failures >= SINGLY_AFTER,
         )
 
     def _compose(self, lines: tuple[Line, ...], waiting: Waiting, now: datetime) -> Message:
         facts = []
         for line in lines:
-            key = line.episode.key
+            key = line.episode.key if line.episode else line.change.key
             account = self._ruleset.accounts.get(key.account) or Account(
                 name=key.account, provider="", title="", stale_after=timedelta(0)
             )

@@ -97,6 +97,16 @@ def open_for_reading(path: Path) -> Store | None:
     return db
 
 
+def open_for_appending(path: Path) -> Store | None:
+    """The database as a command writes to it beside the daemon, which it never migrates; none where there is none."""
+    db = open_for_reading(path)
+    if db is None:
+        return None
+    db.close()
+    with _translated(path):
+        return Store(sqlite3.connect(path, timeout=BUSY_TIMEOUT))
+
+
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Holds the lock that makes one daemon the only writer. Raises StoreError where another has it."""

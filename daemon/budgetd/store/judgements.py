@@ -80,6 +80,19 @@ def runs(db: Store, key: MeterKey, since: datetime) -> list[Run]:
     ]
 
 
+def rename_rule(db: Store, old: str, new: str) -> None:
+    """What the rule remembers, and its open episodes, under its new name; where that is taken, nothing."""
+    taken = "SELECT 1 FROM watches AS others WHERE rule = ? AND others.account = w.account AND others.meter = w.meter"
+    moved = db.execute(
+        f"SELECT account, meter FROM watches AS w WHERE rule = ? AND NOT EXISTS ({taken})",  # noqa: S608 - ours alone
+        [old, new],
+    ).fetchall()
+    for account, meter in moved:
+        where = "WHERE rule = ? AND account = ? AND meter = ?"
+        db.execute(f"UPDATE watches SET rule = ? {where}", [new, old, account, meter])  # noqa: S608
+        db.execute(f"UPDATE episodes SET rule = ? {where} AND ended_at IS NULL", [new, old, account, meter])  # noqa: S608
+
+
 def write_judgement(db: Store, accounts: Sequence[str], judgement: Judgement) -> None:
     """Inside of the transaction that loaded: nothing is written where nothing changed."""
     db.execute("UPDATE accounts SET unjudged = 0 WHERE name IN (SELECT value FROM json_each(?))", [among(accounts)])
@@ -104,5 +117,6 @@ def _notice_row(notice: Notice) -> dict[str, object]:
         "due_at": at(notice.due_at),
         "state": notice.state,
         "reason": None,
+        "hold": None,
         "settled_at": None,
     }

@@ -7,8 +7,10 @@ from enum import StrEnum
 
 from budgetd.store import rows
 from budgetd.store.database import Store, put, read, write
+from budgetd.store.holds import load_holds
 from budgetd.store.rows import among
 from budgetd_rules.encoding import at, maybe_at, maybe_when, when
+from budgetd_rules.holds import Hold
 from budgetd_rules.judgement import Notice, NoticeState
 from budgetd_rules.meters import MeterKey, Reading
 from budgetd_rules.settlement import Owed, Settled
@@ -43,6 +45,7 @@ class Waiting:
     episodes: Mapping[str, Episode] = field(default_factory=dict)
     heard: frozenset[str] = frozenset()
     readings: Mapping[MeterKey, Reading] = field(default_factory=dict)
+    holds: tuple[Hold, ...] = ()
 
 
 def plan(db: Store, group_wait: Mapping[str, timedelta], pause: Callable[[str, int], timedelta], now: datetime) -> None:
@@ -64,7 +67,8 @@ def due_channels(db: Store, now: datetime) -> list[str]:
     """The channels with a notice whose time has come, and that may be tried now."""
     sql = """
         SELECT DISTINCT notices.channel FROM notices LEFT JOIN channels ON channels.name = notices.channel
-        WHERE state = 'waiting' AND due_at <= ? AND coalesce(next_try_at, '') <= ?
+        WHERE state IN ('waiting', 'held') AND coalesce(next_try_at, '') <= ?
+              AND (due_at <= ? OR hold IN (SELECT hold FROM hold_ends))
     """
     with read(db):
         return [name for (name,) in db.execute(sql, [at(now), at(now)])]
@@ -83,32 +87,39 @@ def channel_state(db: Store, name: str) -> ChannelState:
     )
 
 
-def load(db: Store, channel: str) -> Waiting:
+def load(db: Store, channel: str, now: datetime) -> Waiting:
     """What waits for the channel, also what is not due yet: an episode is told whole."""
     sql = """
-        SELECT notices.id AS notice, notices.due_at, changes.*,
+        SELECT notices.id AS notice, notices.due_at, notices.state, notices.hold, changes.*,
                count(attempts.id) AS attempts, coalesce(max(attempts.outcome = 'unknown'), 0) AS outcome_unknown
         FROM notices JOIN changes ON changes.id = notices.change
              LEFT JOIN attempted ON attempted.notice = notices.id LEFT JOIN attempts ON attempts.id = attempted.attempt
-        WHERE notices.channel = ? AND notices.state = 'waiting' GROUP BY notices.id
+        WHERE notices.channel = ? AND notices.state IN ('waiting', 'held') GROUP BY notices.id
     """
     with read(db):
         waiting = list(db.query(sql, [channel]))
-        ids = list({row["episode"] for row in waiting})
+        ids = list({row["episode"] for row in waiting if row["episode"]})
         episodes = {episode.id: episode for episode in _episodes(db, ids)}
-        meters = [episode.key.of_meter for episode in episodes.values()]
         return Waiting(
             channel=channel_state(db, channel),
-            owed=tuple(_owed(row, channel, episodes[row["episode"]]) for row in waiting),
+            owed=tuple(_owed(row, channel) for row in waiting),
             episodes=episodes,
             heard=_heard(db, channel, ids),
-            readings={reading.key: reading for reading in _latest(db, {key.account for key in meters})},
+            holds=tuple(load_holds(db, now)),
+            readings={reading.key: reading for reading in _latest(db, {row["account"] for row in waiting})},
         )
 
 
-def _owed(row: rows.Row, channel: str, episode: Episode) -> Owed:
-    notice = Notice(id=row["notice"], change=row["id"], channel=channel, due_at=when(row["due_at"]))
-    change = rows.change(row, episode.key)
+def _owed(row: rows.Row, channel: str) -> Owed:
+    notice = Notice(
+        id=row["notice"],
+        change=row["id"],
+        channel=channel,
+        due_at=when(row["due_at"]),
+        state=NoticeState(row["state"]),
+        hold=row["hold"],
+    )
+    change = rows.change(row)
     return Owed(notice=notice, change=change, attempts=row["attempts"], outcome_unknown=bool(row["outcome_unknown"]))
 
 
@@ -180,7 +191,9 @@ def finish(
 
 def _settle(db: Store, settled: Sequence[Settled], now: datetime) -> None:
     for one in settled:
+        # What was sent, dropped or collapsed stays so, whatever an attempt that comes back late says.
         db.execute(
-            "UPDATE notices SET state = ?, reason = ?, settled_at = ? WHERE id = ? AND state = ?",
-            [one.state, one.reason, at(now), one.notice, NoticeState.WAITING],
+            "UPDATE notices SET state = ?, reason = ?, hold = ?, due_at = coalesce(?, due_at), settled_at = ? "
+            "WHERE id = ? AND state IN ('waiting', 'held')",
+            [one.state, one.reason, one.hold, maybe_at(one.due_at), at(now), one.notice],
         )

@@ -58,6 +58,8 @@ def watch_row(watch: Watch) -> dict[str, object]:
         "told_at": maybe_at(watch.told_at),
         "reminders": watch.reminders,
         "window": maybe_at(watch.window),
+        "known": {name: write_value(value) for name, value in watch.known.items()},
+        "currency": watch.currency,
         "rollover": [at(watch.rollover.resets_at), at(watch.rollover.as_of)] if watch.rollover else None,
     }
     return {
@@ -82,6 +84,8 @@ def watch(row: Row, episode: Episode | None) -> Watch:
         told_at=maybe_when(memory.get("told_at")),
         reminders=memory.get("reminders", 0),
         window=maybe_when(memory.get("window")),
+        known={name: read_value(name, written) for name, written in memory.get("known", {}).items()},
+        currency=memory.get("currency"),
         rollover=Rollover(resets_at=when(rollover[0]), as_of=when(rollover[1])) if rollover else None,
         episode=episode,
         wake_at=maybe_when(row["wake_at"]),
@@ -128,26 +132,34 @@ def change_row(change: Change) -> dict[str, object]:
     return {
         "id": change.id,
         "episode": change.episode,
+        **change.key._asdict(),
         "kind": change.kind,
         "old": change.old.label if change.old is not None else None,
         "new": change.new.label if change.new is not None else None,
         "at": at(change.at),
         "reason": change.reason,
         "unsaid": int(change.unsaid),
-        "values": json.dumps({name: write_value(value) for name, value in change.values.items()}, ensure_ascii=False),
+        "values": _values_to_text(change.values),
+        "before": _values_to_text(change.before),
     }
 
 
-def change(row: Row, key: WatchKey) -> Change:
+def _values_to_text(values: Mapping[str, Value]) -> str:
+    """Unlike the fields of a reading, unknown ones too: that they were is a part of the reason."""
+    return json.dumps({name: write_value(value) for name, value in values.items()}, ensure_ascii=False)
+
+
+def change(row: Row) -> Change:
     return Change(
         id=row["id"],
         episode=row["episode"],
-        key=key,
+        key=WatchKey(row["rule"], row["account"], row["meter"]),
         kind=ChangeKind(row["kind"]),
         old=Level[row["old"].upper()] if row["old"] else None,
         new=Level[row["new"].upper()] if row["new"] else None,
         at=when(row["at"]),
         reason=Reason(row["reason"]),
         unsaid=bool(row["unsaid"]),
-        values={name: read_value(name, written) for name, written in json.loads(row["values"]).items()},
+        values=fields_from_text(row["values"]),
+        before=fields_from_text(row["before"]),
     )

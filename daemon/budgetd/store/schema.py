@@ -40,16 +40,17 @@ CREATE TABLE episodes (
 ) STRICT;
 CREATE INDEX episodes_open ON episodes (account) WHERE ended_at IS NULL;
 CREATE TABLE changes (
-    id TEXT PRIMARY KEY, episode TEXT NOT NULL, kind TEXT NOT NULL, old TEXT, new TEXT, at TEXT NOT NULL,
-    reason TEXT NOT NULL, unsaid INTEGER NOT NULL, "values" TEXT NOT NULL
+    id TEXT PRIMARY KEY, episode TEXT, rule TEXT NOT NULL, account TEXT NOT NULL, meter TEXT NOT NULL,
+    kind TEXT NOT NULL, old TEXT, new TEXT, at TEXT NOT NULL, reason TEXT NOT NULL, unsaid INTEGER NOT NULL,
+    "values" TEXT NOT NULL, before TEXT NOT NULL
 ) STRICT;
 CREATE INDEX changes_episode ON changes (episode);
 CREATE TABLE notices (
     id TEXT PRIMARY KEY, change TEXT, report TEXT, channel TEXT NOT NULL, due_at TEXT NOT NULL, state TEXT NOT NULL,
-    reason TEXT, settled_at TEXT
+    reason TEXT, hold TEXT, settled_at TEXT
 ) STRICT;
 CREATE INDEX notices_change ON notices (change);
-CREATE INDEX notices_waiting ON notices (channel, due_at) WHERE state = 'waiting';
+CREATE INDEX notices_waiting ON notices (channel, due_at) WHERE state IN ('waiting', 'held');
 CREATE TABLE attempts (
     id INTEGER PRIMARY KEY, channel TEXT NOT NULL, started_at TEXT NOT NULL, took REAL, outcome TEXT NOT NULL,
     error TEXT, title TEXT NOT NULL, body TEXT NOT NULL

@@ -7,10 +7,12 @@ from datetime import datetime
 
 from budgetd.store import rows
 from budgetd.store.database import Store, read
+from budgetd.store.holds import load_holds
 from budgetd.store.rows import among
 from budgetd_rules.encoding import maybe_when, when
+from budgetd_rules.holds import Hold, Holds
 from budgetd_rules.judgement import NoticeState
-from budgetd_rules.meters import Reading
+from budgetd_rules.meters import Account, Reading
 from budgetd_rules.polls import Cause, Outage
 from budgetd_rules.watches import Change, Episode
 
@@ -64,25 +66,33 @@ class Status:
     accounts: Mapping[str, AccountStatus]
     episodes: tuple[EpisodeStatus, ...]
     channels: Mapping[str, ChannelStatus]
-    unrouted: int
+    holds: tuple[Hold, ...] = ()
+    unrouted: int = 0
 
 
-def load_status(db: Store) -> Status:
-    """Every account and channel that the store knows, and the open episodes."""
+def load_status(db: Store, accounts: Mapping[str, Account], now: datetime) -> Status:
+    """Every account and channel that the store knows, the open episodes, and the holds that are active."""
     with read(db):
+        holds = Holds.at(now, load_holds(db, now), accounts)
         return Status(
-            accounts=_accounts(db), episodes=_episodes(db, "ended_at IS NULL", []), channels=_channels(db),
+            accounts=_accounts(db),
+            episodes=_episodes(db, holds, "ended_at IS NULL", []),
+            channels=_channels(db),
+            holds=holds.active,
             unrouted=_unrouted(db),
-        )  # fmt: skip
+        )
 
 
-def load_episodes(db: Store, wanted: str | None, *, ended_too: bool) -> tuple[EpisodeStatus, ...]:
+def load_episodes(
+    db: Store, wanted: str | None, accounts: Mapping[str, Account], now: datetime, *, ended_too: bool
+) -> tuple[EpisodeStatus, ...]:
     """The episodes with their changes and notices, oldest first; or the one of this id, or beginning of an id."""
     with read(db):
+        holds = Holds.at(now, load_holds(db, now), accounts)
         if wanted is not None:
-            found = _episodes(db, "instr(lower(id), lower(?)) = 1", [wanted])
+            found = _episodes(db, holds, "instr(lower(id), lower(?)) = 1", [wanted])
         else:
-            found = _episodes(db, "1" if ended_too else "ended_at IS NULL", [])
+            found = _episodes(db, holds, "1" if ended_too else "ended_at IS NULL", [])
         return tuple(_with_course(db, found))
 
 
@@ -142,18 +152,14 @@ def _unrouted(db: Store) -> int:
     return int(count)
 
 
-def _episodes(db: Store, condition: str, parameters: Iterable[str]) -> tuple[EpisodeStatus, ...]:
-    sql = """
-        SELECT episodes.*,
-               EXISTS (SELECT 1 FROM holds WHERE kind = 'ack' AND matcher = episodes.id
-                       AND NOT EXISTS (SELECT 1 FROM hold_ends WHERE hold = holds.id)) AS acked,
-               EXISTS (SELECT 1 FROM changes JOIN notices ON notices.change = changes.id
-                       WHERE changes.episode = episodes.id AND state = 'held') AS silenced
-        FROM episodes WHERE
-    """
-    found = db.query(f"{sql} {condition} ORDER BY opened_at, id", list(parameters))
+def _episodes(db: Store, holds: Holds, condition: str, parameters: Iterable[str]) -> tuple[EpisodeStatus, ...]:
+    found = db.query(f"SELECT * FROM episodes WHERE {condition} ORDER BY opened_at, id", list(parameters))  # noqa: S608 - ours alone
     return tuple(
-        EpisodeStatus(episode=rows.episode(row), acked=bool(row["acked"]), silenced=bool(row["silenced"]))
+        EpisodeStatus(
+            episode=(episode := rows.episode(row)),
+            acked=holds.ack_of(episode) is not None,
+            silenced=episode.ended_at is None and holds.silence_of(episode.key) is not None,
+        )
         for row in found
     )
 
@@ -163,7 +169,7 @@ def _with_course(db: Store, found: Iterable[EpisodeStatus]) -> Iterable[EpisodeS
     changes: dict[str, list[Change]] = {}
     sql = "SELECT * FROM changes WHERE episode IN (SELECT value FROM json_each(?)) ORDER BY at, id"
     for row in db.query(sql, [among(by_id)]):
-        changes.setdefault(row["episode"], []).append(rows.change(row, by_id[row["episode"]].episode.key))
+        changes.setdefault(row["episode"], []).append(rows.change(row))
     notices: dict[str, list[NoticeStatus]] = {}
     for row in db.query(_NOTICES, [among(by_id)]):
         notices.setdefault(row["episode"], []).append(_notice(row))

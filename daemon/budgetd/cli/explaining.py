@@ -1,0 +1,170 @@
+"""`explain` and `history`: why something was told or was not, and what was read. Both only look."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from budgetd.cli.explained import Page, headline_at_end, tell_explanation, tell_history, tell_left_out
+from budgetd.cli.invocation import ConfigOption, JsonOption, load_outline, print_json, read_clock
+from budgetd.durations import parse_positive_duration
+from budgetd.errors import UsageError
+from budgetd.explanation_views import explanation_json, history_json
+from budgetd.judge import views_of
+from budgetd.planning import Outline
+from budgetd.store import database
+from budgetd.store import explain as stored
+from budgetd.store.explain import Stored
+from budgetd.validation import did_you_mean
+from budgetd_rules.explanation import Explanation, Known
+from budgetd_rules.explanation import explain as explain_watches
+from budgetd_rules.holds import Holds
+from budgetd_rules.meters import KINDS, Account, Kind, MeterKey, family
+from budgetd_rules.polls import CONNECTION
+from budgetd_rules.rule import Selector
+
+
+def explain(
+    rule: Annotated[str, typer.Argument(help="The rule's name.")],
+    account: Annotated[str, typer.Argument(help="The account's name.")],
+    meter: Annotated[str | None, typer.Argument(help="Only this meter, or family of meters; patterns work.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show why a rule tells something of an account, or nothing. Every question, and its answer of now."""
+    outline, now = load_outline(config), read_clock()
+    _require_rule(rule, outline)
+    _require_account(account, outline)
+    found, known = _load(outline, rule, account, now)
+    kinds = _kinds(outline, rule, account, known)
+    if meter is not None:
+        kinds = _only(meter, kinds, outline.ruleset.accounts[account])
+    explained = explain_watches(outline.ruleset, outline.routing, rule, account, kinds, known, now)
+    if as_json:
+        print_json(explanation_json(rule, account, explained, found, now))
+        return
+    page = Page(Console(), outline.zone, now)
+    if found is None:
+        page.say(f"{outline.config.state}: nothing yet: the daemon has not run on this config\n")
+    in_full = explained if meter is not None else _worth_showing(explained)
+    for one in in_full:
+        tell_explanation(page, one, found)
+    tell_left_out(page, [one for one in explained if one not in in_full])
+
+
+def _worth_showing(explained: tuple[Explanation, ...]) -> tuple[Explanation, ...]:
+    """The meters that the rule watches or remembers; where it watches none, all, so that each says what kept it out."""
+    return tuple(one for one in explained if one.is_watched or one.before) or explained
+
+
+def _require_rule(rule: str, outline: Outline) -> None:
+    if rule in outline.ruleset.rules:
+        return
+    if rule in outline.config.file.rules:
+        raise UsageError(f"the rule {rule} is switched off: [rules.{rule}] enabled = false in {outline.config.path}")
+    raise UsageError(f"no rule is named {rule!r}{did_you_mean(rule, list(outline.ruleset.rules))}")
+
+
+def _require_account(account: str, outline: Outline) -> None:
+    if account in outline.ruleset.accounts:
+        return
+    if account in outline.config.file.accounts:
+        path = outline.config.path
+        raise UsageError(f"the account {account} is switched off: [accounts.{account}] enabled = false in {path}")
+    raise UsageError(f"no account is named {account!r}{did_you_mean(account, list(outline.ruleset.accounts))}")
+
+
+def _load(outline: Outline, rule: str, account: str, now: datetime) -> tuple[Stored | None, Known]:
+    """All of it in one snapshot."""
+    db = database.open_for_reading(outline.config.state)
+    if db is None:
+        return None, Known()
+    with database.read(db):
+        found = stored.load(db, rule, account, now)
+        views = views_of(db, outline.ruleset, found.memory.readings, now)
+    known = Known(
+        views=views.get(account, {}),
+        watches=found.memory.watches,
+        told=found.memory.told,
+        holds=Holds.at(now, found.holds, outline.ruleset.accounts),
+    )
+    return found, known
+
+
+def _kinds(outline: Outline, rule: str, account: str, known: Known) -> dict[str, Kind]:
+    """meter -> kind: all that were read, what the rule remembers, and the provider's that were never read."""
+    provided = _provided(outline, account)
+    kinds = {meter: view.reading.kind for meter, view in known.views.items()}
+    for key in known.watches:
+        if key.rule == rule and (like := _like(key.meter, provided)):
+            kinds.setdefault(key.meter, like[0])
+    seen = {*kinds, *(family(meter) for meter in kinds)}
+    return kinds | {name: kind for name, (kind, _) in provided.items() if name not in seen}
+
+
+def _provided(outline: Outline, account: str) -> dict[str, tuple[Kind, str]]:
+    """meter, or family of meters -> kind and unit."""
+    provider = outline.providers[outline.config.file.accounts[account].provider]
+    meters = {meter.name: (meter.kind, meter.unit) for meter in provider.meters.values()}
+    return {**meters, CONNECTION: (Kind.CONNECTION, "")}
+
+
+def _like(meter: str, provided: Mapping[str, tuple[Kind, str]]) -> tuple[Kind, str] | None:
+    return provided.get(meter) or provided.get(family(meter))
+
+
+def _only(meter: str, kinds: Mapping[str, Kind], account: Account) -> dict[str, Kind]:
+    wanted = Selector(meter=meter)
+    found = {name: kind for name, kind in kinds.items() if wanted.matches(account, name, kind)}
+    if not found:
+        raise UsageError(f"account {account.name} has no meter {meter!r}{did_you_mean(meter, list(kinds))}")
+    return found
+
+
+def history(
+    account: Annotated[str, typer.Argument(help="The account's name.")],
+    meter: Annotated[str, typer.Argument(help="The meter's name.")],
+    since: Annotated[str, typer.Option(help="From so long ago on: 12h, 7d, 4w.")] = "7d",
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what was read of a meter. Readings that were the same stand in one line, from the first to the last."""
+    outline, now = load_outline(config), read_clock()
+    if account not in outline.config.file.accounts:
+        _require_account(account, outline)
+    begin = now - _length(since)
+    db = database.open_for_reading(outline.config.state)
+    if db is None:
+        raise UsageError(f"{outline.config.state}: nothing yet: the daemon has not run on this config")
+    with database.read(db):
+        meters = stored.load_meters(db, account)
+        _require_meter(meter, account, list(meters))
+        spells = stored.load_spells(db, MeterKey(account, meter), since=begin)
+    kind, unit = meters[meter] or _like(meter, _provided(outline, account)) or (None, "")
+    told = [(spell, headline_at_end(spell, MeterKey(account, meter), kind)) for spell in spells]
+    if as_json:
+        print_json(history_json(account, meter, kind, unit, told))
+        return
+    page = Page(Console(), outline.zone, now)
+    if told:
+        tell_history(page, KINDS[kind].headline if kind else "", told)
+    else:
+        page.say(f"nothing was read of {account} {meter} in the last {since}")
+
+
+def _require_meter(meter: str, account: str, known: list[str]) -> None:
+    if meter == CONNECTION:
+        raise UsageError(
+            f"a connection's course is kept as outages and episodes: see `budgetd explain blind {account}`"
+        )
+    if meter not in known:
+        raise UsageError(f"account {account} has no meter {meter!r}{did_you_mean(meter, known)}")
+
+
+def _length(text: str) -> timedelta:
+    try:
+        return parse_positive_duration(text)
+    except ValueError as error:
+        raise UsageError(f"--since: {error}") from error

@@ -1,0 +1,164 @@
+"""`ack`, `silence` and `holds`: what not to tell. They append to the store; a running daemon acts on it in a second."""
+
+import getpass
+from datetime import datetime, timedelta
+from typing import Annotated, Final
+from zoneinfo import ZoneInfo
+
+import typer
+
+from budgetd import views
+from budgetd.cli.invocation import ConfigOption, JsonOption, load_outline, make_printer, print_json, read_clock
+from budgetd.durations import parse_positive_duration
+from budgetd.errors import UsageError
+from budgetd.planning import Outline
+from budgetd.store import database, holds
+from budgetd.store.database import Store
+from budgetd.store.status import load_episodes
+from budgetd.validation import did_you_mean
+from budgetd_rules.holds import Hold, HoldKind
+from budgetd_rules.wording import moment
+
+holds_app: Final = typer.Typer(help="The acks and silences.", no_args_is_help=True)
+
+CommentOption = Annotated[str, typer.Option("--comment", "-m", help="Why; shown wherever the hold is.")]
+
+
+def ack(
+    episode: Annotated[str, typer.Argument(help="An open episode's id, or how it begins.")],
+    until: Annotated[
+        str, typer.Option(help="`resolved`, `worse`, or a date such as 2026-12-24 or 2026-12-24T08:00.")
+    ] = "resolved",
+    comment: CommentOption = "",
+    config: ConfigOption = None,
+) -> None:
+    """Say "I know": no more reminders of an episode. Worse and over are still told."""
+    outline, now = load_outline(config), read_clock()
+    with _store(outline) as db:
+        found = load_episodes(db, episode, outline.ruleset.accounts, now, ended_too=False)
+        open_ones = [one.episode for one in found if one.episode.ended_at is None]
+        if len(open_ones) != 1:
+            matches = ", ".join(one.id for one in open_ones) or "none"
+            raise UsageError(f"{episode!r} is to name one open episode; it names {matches}: see `budgetd episodes`")
+        wanted = Hold(
+            id="",
+            kind=HoldKind.ACK,
+            episode=open_ones[0].id,
+            from_at=now,
+            until_at=None if until in ("resolved", "worse") else _date(until, outline.zone, now),
+            worse_than=open_ones[0].level if until == "worse" else None,
+            by=_who(),
+            comment=comment,
+        )
+        hold = holds.add_hold(db, wanted)
+    ends = f"until {moment(hold.until_at, outline.zone, now)}" if hold.until_at else f"until it is {until}"
+    print(f"{hold.id}: episode {hold.episode} is acked {ends}; `budgetd holds end {hold.id}` takes it back")
+
+
+def silence(
+    how_long: Annotated[str, typer.Option("--for", help="For how long, such as 4h or 2d.")],
+    rule: Annotated[str | None, typer.Option(help="Only this rule; patterns work, as below.")] = None,
+    account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
+    meter: Annotated[str | None, typer.Option(help="Only this meter.")] = None,
+    label: Annotated[list[str] | None, typer.Option(help="Only accounts with this label: NAME=VALUE.")] = None,
+    comment: CommentOption = "",
+    config: ConfigOption = None,
+) -> None:
+    """Tell nothing of what matches for a while. What is bad after it is told then."""
+    outline, now = load_outline(config), read_clock()
+    labels = dict(_label(text) for text in label or [])
+    if rule is None and account is None and meter is None and not labels:
+        raise UsageError("give --rule, --account, --meter or --label; for everything there is --account '*'")
+    _require(rule, list(outline.ruleset.rules), "rule")
+    _require(account, list(outline.ruleset.accounts), "account")
+    wanted = Hold(
+        id="",
+        kind=HoldKind.SILENCE,
+        from_at=now,
+        until_at=now + _length(how_long),
+        by=_who(),
+        comment=comment,
+        rule=rule or "*",
+        account=account or "*",
+        meter=meter or "*",
+        labels=labels,
+    )
+    with _store(outline) as db:
+        hold = holds.add_hold(db, wanted)
+    assert hold.until_at
+    until = moment(hold.until_at, outline.zone, now)
+    print(f"{hold.id}: silent until {until}; `budgetd holds end {hold.id}` ends it sooner")
+
+
+@holds_app.command("list")
+def list_holds(
+    ended_too: Annotated[bool, typer.Option("--all", help="Ended ones too.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the acks and silences that are active."""
+    outline, now = load_outline(config), read_clock()
+    db = database.open_for_reading(outline.config.state)
+    found = holds.load_holds(db, now, ended_too=ended_too) if db else []
+    if as_json:
+        print_json([views.hold_json(hold) for hold in found])
+    else:
+        make_printer(outline, now).holds(found)
+
+
+@holds_app.command("end")
+def end_hold(hold: Annotated[str, typer.Argument(help="Its id.")], config: ConfigOption = None) -> None:
+    """End an ack or a silence now."""
+    outline, now = load_outline(config), read_clock()
+    with _store(outline) as db:
+        active = [one.id for one in holds.load_holds(db, now)]
+        if hold not in active:
+            raise UsageError(f"no active hold has the id {hold!r}{did_you_mean(hold, active)}")
+        holds.end_hold(db, hold, _who(), now)
+    print(f"{hold}: ended")
+
+
+def _store(outline: Outline) -> Store:
+    db = database.open_for_appending(outline.config.state)
+    if db is None:
+        raise UsageError(f"{outline.config.state}: nothing yet: the daemon has not run on this config")
+    return db
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
+
+
+def _length(text: str) -> timedelta:
+    try:
+        return parse_positive_duration(text)
+    except ValueError as error:
+        raise UsageError(f"--for: {error}") from error
+
+
+def _date(text: str, zone: ZoneInfo, now: datetime) -> datetime:
+    """In the config's zone; a day alone is its first moment."""
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"--until: expected resolved, worse or a date such as 2026-12-24, not {text!r}") from error
+    until = (given if given.tzinfo else given.replace(tzinfo=zone)).astimezone(now.tzinfo)
+    if until <= now:
+        raise UsageError(f"--until: {text} is past")
+    return until
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise UsageError(f"--label: expected NAME=VALUE, not {text!r}")
+    return name, value
+
+
+def _require(given: str | None, known: list[str], what: str) -> None:
+    """A name has to be one of the config's; a pattern may match what is still to come."""
+    if given is not None and given not in known and not any(mark in given for mark in "*?["):
+        raise UsageError(f"no {what} is named {given!r}{did_you_mean(given, known)}")

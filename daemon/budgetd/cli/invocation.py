@@ -1,0 +1,44 @@
+"""What the verbs have in common: their options, the config, the one look at the clock, and how they print."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from budgetd.cli.tables import Printer
+from budgetd.config import Config, find_config, load_config
+from budgetd.planning import Outline, make_outline
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="The config; else $BUDGETD_CONFIG, /etc/budgetd/config.toml, or config.toml in your own config folder.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+def load(given: Path | None) -> Config:
+    return load_config(find_config(given))
+
+
+def read_clock() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 - a command reads the clock once, here
+
+
+def make_printer(outline: Outline, now: datetime) -> Printer:
+    return Printer(Console(), outline.zone, now)
+
+
+def print_json(shape: Any) -> None:  # noqa: ANN401 - whatever JSON has
+    print(json.dumps(shape, indent=2, ensure_ascii=False))
+
+
+def load_outline(given: Path | None) -> Outline:
+    return make_outline(load(given))

@@ -1,0 +1,274 @@
+"""A config becomes a plan, whole or not at all.
+
+This is where a config is checked as a whole: its accounts against the providers, its rules against the kinds, its
+routes against the channels, its channels against Apprise, and that every secret can be had. All problems are found
+before one is reported.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, TypeVar
+from zoneinfo import ZoneInfo
+
+from budgetd.collect.collector import Scheduled
+from budgetd.collect.poll import Source, make_source
+from budgetd.collect.provider import Provider, load_providers
+from budgetd.config import (
+    AccountTable,
+    ClockworkTable,
+    Config,
+    LevelConditions,
+    LevelDurations,
+    RouteTable,
+    RuleTable,
+    StepsTable,
+)
+from budgetd.credentials import Secret, SecretSource, SecretUnavailableError, read_secret
+from budgetd.deliver.channels import url_problem
+from budgetd.errors import ConfigError
+from budgetd.validation import did_you_mean
+from budgetd_rules.judgement import Route, Routing, Ruleset
+from budgetd_rules.meters import Account
+from budgetd_rules.rule import Clockwork, Level, Rule, RuleError, RuleText, Selector, Steps, build_rule
+
+OURSELVES: Final = "budgetd"
+STALE_INTERVALS: Final = 3
+STORE_STOP_WITHIN: Final = timedelta(seconds=6)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outline:
+    """What a config says, without its secrets: enough to judge and to show what is stored."""
+
+    config: Config
+    zone: ZoneInfo
+    providers: Mapping[str, Provider]
+    ruleset: Ruleset
+    routing: Routing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A config that holds together, secrets included: everything the service needs, and nothing opened yet."""
+
+    outline: Outline
+    scheduled: Mapping[str, Scheduled]
+    urls: Mapping[str, Secret]
+
+
+def make_outline(config: Config) -> Outline:
+    """Raises ConfigError with a line for each thing that is wrong; secrets are not looked at."""
+    planner = _Planner(config)
+    outline = planner.outline()
+    planner.raise_problems()
+    return outline
+
+
+def make_plan(config: Config) -> Plan:
+    """Raises ConfigError with a line for each thing that is wrong; also where there is nothing to poll at all."""
+    planner = _Planner(config)
+    planner.require_accounts()
+    outline = planner.outline()
+    scheduled = planner.scheduled(outline.providers)
+    urls = planner.channel_urls()
+    planner.raise_problems()
+    return Plan(outline=outline, scheduled=scheduled, urls=urls)
+
+
+class _Planner:
+    """Collects the problems of one config while its parts are put together."""
+
+    def __init__(self, config: Config) -> None:
+        self.config, self.file = config, config.file
+        self.problems: list[str] = []
+
+    def require_accounts(self) -> None:
+        if not self.file.accounts:
+            what = 'there is none: write [accounts.NAME] with provider = "..." and api_key = { env = "..." }'
+            self._problem("accounts", f"{what}; `budgetd providers` lists the providers")
+
+    def outline(self) -> Outline:
+        providers = load_providers()
+        found = (self._account(name, table, providers) for name, table in self.file.accounts.items())
+        accounts = [account for account in found if account]
+        rules = [rule for name, table in self.file.rules.items() if table.enabled and (rule := self._rule(name, table))]
+        routes = tuple(self._route(number, table) for number, table in enumerate(self.file.routes))
+        waits = {name: channel.group_wait for name, channel in self.file.channels.items()}
+        return Outline(
+            config=self.config,
+            zone=ZoneInfo(self.file.daemon.timezone),
+            providers=providers,
+            ruleset=Ruleset(rules, accounts),
+            routing=Routing(routes=routes, group_wait=waits),
+        )
+
+    def scheduled(self, providers: Mapping[str, Provider]) -> dict[str, Scheduled]:
+        scheduled = {}
+        for name, table in self.file.accounts.items():
+            provider = providers.get(table.provider)
+            if provider is None or not table.enabled:
+                continue
+            source = self._source(name, table, provider)
+            if source:
+                scheduled[name] = Scheduled(source=source, interval=self._interval(table, provider))
+        return scheduled
+
+    def channel_urls(self) -> dict[str, Secret]:
+        found = {name: self._channel_url(name, table.url) for name, table in self.file.channels.items()}
+        return {name: url for name, url in found.items() if url}
+
+    def raise_problems(self) -> None:
+        if self.problems:
+            raise ConfigError(self.problems)
+
+    def _problem(self, key: str, what: str) -> None:
+        self.problems.append(self.config.problem(key, what))
+
+    # --- secrets
+
+    def _secret(self, key: str, setting: Secret | SecretSource) -> Secret | None:
+        if isinstance(setting, Secret):
+            if not self.config.is_private:
+                fix = 'or write { env = "..." }, { file = "..." } or { credential = "..." } instead'
+                what = f"a secret stands in a file that others can read: `chmod 600 {self.config.path}`, {fix}"
+                self._problem(key, what)
+            return setting
+        try:
+            return read_secret(setting, self.config.path.parent)
+        except SecretUnavailableError as error:
+            self._problem(f"{key}.{setting.kind}", str(error))
+            return None
+
+    # --- accounts
+
+    def _account(self, name: str, table: AccountTable, providers: Mapping[str, Provider]) -> Account | None:
+        key = f"accounts.{name}"
+        if name == OURSELVES:
+            self._problem(key, "the name budgetd stands for budgetd itself; take another")
+        provider = providers.get(table.provider)
+        if provider is None:
+            hint = did_you_mean(table.provider, list(providers))
+            self._problem(f"{key}.provider", f"no provider is named {table.provider!r}{hint}")
+        if provider is None or not table.enabled:
+            return None
+        return Account(
+            name=name,
+            provider=provider.name,
+            title=provider.title,
+            labels=table.labels,
+            owner=table.owner,
+            refill=table.refill,
+            at_zero=table.at_zero,
+            stale_after=table.stale_after or STALE_INTERVALS * self._interval(table, provider),
+        )
+
+    def _source(self, name: str, table: AccountTable, provider: Provider) -> Source | None:
+        key = f"accounts.{name}"
+        secret = self._secret(f"{key}.api_key", table.api_key)
+        if secret is None:
+            return None
+        try:
+            return make_source(
+                account=name,
+                provider=provider,
+                api_key=secret,
+                base_url=table.base_url,
+                params=table.params,
+                timeout=table.timeout,
+            )
+        except ConfigError as error:
+            self.problems += [f"{self.config.path}: {problem}" for problem in error.problems]
+            return None
+
+    def _interval(self, table: AccountTable, provider: Provider) -> timedelta:
+        wanted = table.interval or provider.interval or self.file.daemon.interval
+        return max(wanted, provider.min_interval or wanted)
+
+    # --- rules
+
+    def _rule(self, name: str, table: RuleTable) -> Rule | None:
+        for key, setting in {"for": table.sustain, "clear": table.clear}.items():
+            for level in _levels_named(setting):
+                if getattr(table, level) is None:
+                    self._problem(f"rules.{name}.{key}.{level}", f"the rule has no {level}, so this would do nothing")
+        try:
+            return build_rule(name, _rule_text(table))
+        except RuleError as error:
+            for key, what in error.problems:
+                self._problem(f"rules.{name}.{key}" if key else f"rules.{name}", what)
+            return None
+
+    # --- channels and routes
+
+    def _channel_url(self, name: str, setting: Secret | SecretSource) -> Secret | None:
+        key = f"channels.{name}.url"
+        url = self._secret(key, setting)
+        problem = url_problem(url) if url else None
+        if problem:
+            self._problem(key, problem)
+        return url
+
+    def _route(self, number: int, table: RouteTable) -> Route:
+        for channel in table.channels:
+            if channel not in self.file.channels:
+                hint = did_you_mean(channel, list(self.file.channels))
+                self._problem(f"routes#{number + 1}.channels", f"no channel is named {channel!r}{hint}")
+        match = table.match
+        return Route(
+            channels=table.channels,
+            levels=frozenset(Level[name.upper()] for name in match.level),
+            kinds=frozenset(match.kind),
+            changes=frozenset(match.change),
+            rule=match.rule,
+            account=match.account,
+            provider=match.provider,
+            labels=match.labels,
+            goes_on=table.goes_on,
+        )
+
+
+def _rule_text(table: RuleTable) -> RuleText:
+    levels = {Level.WARNING: table.warning, Level.CRITICAL: table.critical}
+    conditions = {level: text for level, text in levels.items() if text is not None}
+    return RuleText(
+        on=Selector(
+            kinds=frozenset(table.on.kind),
+            meter=table.on.meter,
+            account=table.on.account,
+            provider=table.on.provider,
+            labels=table.on.labels,
+        ),
+        levels=conditions,
+        clear=_by_level(table.clear, conditions),
+        unless=table.unless,
+        sustain=_by_level(table.sustain, conditions),
+        ease_for=table.ease_for,
+        remind=_remind(table.remind),
+        on_change=table.on_change,
+        was=table.was,
+    )
+
+
+def _levels_named(setting: object) -> list[str]:
+    named = isinstance(setting, LevelConditions | LevelDurations)
+    return [level for level in ("warning", "critical") if named and getattr(setting, level) is not None]
+
+
+def _by_level(setting: T | LevelConditions | LevelDurations | None, levels: Mapping[Level, str]) -> dict[Level, T]:
+    """What is said once holds for every level of the rule; what is said by level, for the levels named."""
+    if setting is None:
+        return {}
+    if isinstance(setting, LevelConditions | LevelDurations):
+        named = {Level.WARNING: setting.warning, Level.CRITICAL: setting.critical}
+        return {level: value for level, value in named.items() if value is not None}  # type: ignore[misc]
+    return dict.fromkeys(levels, setting)
+
+
+def _remind(setting: timedelta | ClockworkTable | StepsTable | None) -> Clockwork | Steps | None:
+    if isinstance(setting, timedelta):
+        return Clockwork(every=setting)
+    if isinstance(setting, ClockworkTable):
+        return Clockwork(every=setting.every, backoff=setting.backoff, longest=setting.max)
+    return Steps(each=setting.each, steps=setting.steps) if setting else None

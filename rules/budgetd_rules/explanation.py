@@ -1,0 +1,176 @@
+"""Why a rule does what it does on a meter: its gates, what judging now would change, and who would hear of it.
+
+Nothing is decided here a second time: what would happen now is what `judge` makes of the stored watch, and where it
+would go is what `owe` and the routing say.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from budgetd_rules.evaluation import evaluate, look_up
+from budgetd_rules.gates import Case, Gate, fields_gate, hold_gates, judged_gates, selector_gate
+from budgetd_rules.holds import Holds
+from budgetd_rules.judgement import Judgement, Routing, Ruleset, judge, owe
+from budgetd_rules.meters import Account, Kind, View
+from budgetd_rules.rule import Level, Rule
+from budgetd_rules.watches import Change, ChangeKind, Episode, Reason, Watch, WatchKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routed:
+    """Where a change goes: the numbers of the routes that take it, from one, and the channels that are owed it.
+
+    `is_now`: judging now would make this change. Else it is what would come next.
+    """
+
+    change: Change
+    is_now: bool
+    entries: tuple[int, ...]
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is stored of one account, as judging is given it, and the holds."""
+
+    views: Mapping[str, View] = field(default_factory=dict)
+    watches: Mapping[WatchKey, Watch] = field(default_factory=dict)
+    told: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    holds: Holds = field(default_factory=Holds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """A rule on one meter. `before` is the watch as it is stored, `after` as judging it now would leave it."""
+
+    key: WatchKey
+    kind: Kind
+    is_watched: bool
+    gates: tuple[Gate, ...]
+    view: View | None
+    before: Watch | None
+    after: Watch | None
+    reason: Reason | None
+    routed: tuple[Routed, ...]
+
+
+def explain(
+    ruleset: Ruleset,
+    routing: Routing,
+    rule: str,
+    account: str,
+    meters: Mapping[str, Kind],
+    known: Known,
+    now: datetime,
+) -> tuple[Explanation, ...]:
+    """What judging the account now would make of the rule's watches, and why; nothing is changed by asking."""
+    judgement = judge(ruleset, routing, {account: known.views}, known.watches, known.told, now)
+    told: dict[str, tuple[str, ...]] = {episode: tuple(channels) for episode, channels in known.told.items()}
+    episodes = {change.id: change.episode for change in judgement.changes}
+    for notice in judgement.notices:
+        if episode := episodes[notice.change]:
+            told[episode] = tuple(dict.fromkeys((*told.get(episode, ()), notice.channel)))
+    asking = _Asking(ruleset=ruleset, routing=routing, known=replace(known, told=told), judgement=judgement, now=now)
+    return tuple(asking.explain(WatchKey(rule, account, meter), kind) for meter, kind in meters.items())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asking:
+    """One judgement of one account, asked about watch by watch."""
+
+    ruleset: Ruleset
+    routing: Routing
+    known: Known
+    judgement: Judgement
+    now: datetime
+
+    def explain(self, key: WatchKey, kind: Kind) -> Explanation:
+        rule, account = self.ruleset.rules[key.rule], self.ruleset.accounts[key.account]
+        is_watched, after = rule.watches(account, key.meter, kind), self._after(key)
+        changes = [change for change in self.judgement.changes if change.key == key]
+        supposed = _supposed(rule, after or Watch(key=key), self.now) if is_watched else ()
+        return Explanation(
+            key=key,
+            kind=kind,
+            is_watched=is_watched,
+            gates=(
+                selector_gate(rule, account, key.meter, kind),
+                fields_gate(rule, account, key.meter, kind),
+                *(self._gates(rule, account, key, changes, after) if is_watched else ()),
+            ),
+            view=self.known.views.get(key.meter),
+            before=self.known.watches.get(key),
+            after=after,
+            reason=self.judgement.reasons.get(key),
+            routed=(
+                *(self._route(change, account, kind, is_now=True) for change in changes),
+                *(self._route(change, account, kind, is_now=False) for change in supposed),
+            ),
+        )
+
+    def _after(self, key: WatchKey) -> Watch | None:
+        """None where nothing would remember the meter any more, or never has."""
+        if key in self.judgement.forgotten or key not in self.judgement.reasons:
+            return None
+        changed = {watch.key: watch for watch in self.judgement.watches}
+        return changed.get(key) or self.known.watches.get(key) or Watch(key=key)
+
+    def _gates(
+        self, rule: Rule, account: Account, key: WatchKey, changes: Sequence[Change], after: Watch | None
+    ) -> Iterator[Gate]:
+        view, before = self.known.views.get(key.meter), self.known.watches.get(key)
+        if view and after:
+            case = Case(
+                rule=rule,
+                account=account,
+                view=view,
+                lookup=look_up(view, self.known.views),
+                verdict=evaluate(rule, view, self.known.views),
+                before=before or Watch(key=key),
+                after=after,
+                changes={change.kind: change for change in changes},
+                now=self.now,
+            )
+            yield from judged_gates(case)
+        yield from hold_gates(key, before, self.known.holds)
+
+    def _route(self, change: Change, account: Account, kind: Kind, *, is_now: bool) -> Routed:
+        # Each route with its number for a channel: so it is routing itself that says which ones take the change.
+        routes = enumerate(self.routing.routes, 1)
+        numbered = tuple(replace(route, channels=(str(number),)) for number, route in routes)
+        takes = replace(self.routing, routes=numbered).channels(change, account, kind) if numbered else ()
+        owed = () if change.unsaid else owe(change, account, kind, self.routing, self.known.told)
+        return Routed(
+            change=change,
+            is_now=is_now,
+            entries=() if change.unsaid or change.kind is ChangeKind.RESOLVED else tuple(map(int, takes)),
+            channels=tuple(notice.channel for notice in owed),
+        )
+
+
+def _supposed(rule: Rule, watch: Watch, now: datetime) -> Iterator[Change]:
+    """The changes that could come next, as far as routing looks at them."""
+
+    def change(kind: ChangeKind, level: Level | None, episode: Episode | None) -> Change:
+        return Change(
+            id="",
+            episode=episode.id if episode else None,
+            key=watch.key,
+            kind=kind,
+            old=None,
+            new=level,
+            at=now,
+            reason=Reason.CONDITION_TRUE,
+        )
+
+    episode = watch.episode
+    for level in sorted(rule.levels):
+        if episode is None or level > episode.level:
+            yield change(ChangeKind.WORSENED if episode else ChangeKind.OPENED, level, episode)
+    if episode and rule.remind:
+        yield change(ChangeKind.REMINDED, episode.level, episode)
+    if episode:
+        yield change(ChangeKind.RESOLVED, None, episode)
+    if rule.on_change:
+        yield change(ChangeKind.NOTED, Level.INFO, None)

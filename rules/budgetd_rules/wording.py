@@ -1,0 +1,169 @@
+"""Values, moments and meters in words; and whatever a vendor supplied, made harmless before it stands in a text."""
+
+import unicodedata
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, tzinfo
+from decimal import ROUND_DOWN, Decimal
+from typing import Final
+
+from budgetd_rules.meters import Kind, View
+from budgetd_rules.values import UNKNOWN, Unknown, Unlimited, Value
+
+
+def describe(view: View, zone: tzinfo, now: datetime) -> str:
+    """The meter in one phrase: `212 credits left (0.4 %)`."""
+    return _DESCRIBE[view.reading.kind](view, zone, now)
+
+
+def _balance(view: View, _zone: tzinfo, _now: datetime) -> str:
+    remaining, share = view.fields["remaining"], view.fields["remaining_percent"]
+    # Two balances of an account may both be in USD.
+    named = "" if harmless(view.key.meter) == _unit(view) else f"{harmless(view.key.meter)}: "
+    if isinstance(remaining, Decimal) and remaining < 0:
+        return f"{named}{_amount(view, remaining.copy_abs())} over"
+    if remaining is UNKNOWN and view.fields["used"] is not UNKNOWN:
+        return f"{named}{_amount(view, view.fields['used'])} used"
+    return f"{named}{_amount(view, remaining)} left" + (
+        f" ({show_percent(share)})" if isinstance(share, Decimal) else ""
+    )
+
+
+def _quota(view: View, _zone: tzinfo, _now: datetime) -> str:
+    used, limit, share = view.fields["used"], view.fields["limit"], view.fields["used_percent"]
+    named = harmless(view.key.meter)
+    if isinstance(share, Decimal):
+        return f"{named} {show_percent(share)} used ({show(used)} of {_amount(view, limit)})"
+    if used is UNKNOWN and view.fields["remaining"] is not UNKNOWN:
+        return f"{named} {_amount(view, view.fields['remaining'])} left"
+    return f"{named} {show(used)} of {_amount(view, limit)}"
+
+
+def _spend(view: View, _zone: tzinfo, _now: datetime) -> str:
+    amount, limit = view.fields["amount"], view.fields["limit"]
+    amounts = f"{show(amount)} of {_amount(view, limit)}" if isinstance(limit, Decimal) else _amount(view, amount)
+    return f"{harmless(view.key.meter)} {amounts} spent"
+
+
+def _subscription(view: View, zone: tzinfo, now: datetime) -> str:
+    named = harmless(view.key.meter)
+    if view.fields["active"] is False:
+        return f"{named} is not active"
+    return f"{named} {_in_days(view, 'days_until_expiry', 'expires_at', 'ends', 'ended', zone, now)}"
+
+
+def _charge(view: View, zone: tzinfo, now: datetime) -> str:
+    paid = view.fields["paid"] is True
+    due = "is paid" if paid else _in_days(view, "days_until_due", "due_at", "is due", "was due", zone, now)
+    return f"{harmless(view.key.meter)}: {_amount(view, view.fields['amount'])} {due}"
+
+
+def _cap(view: View, _zone: tzinfo, _now: datetime) -> str:
+    return f"{harmless(view.key.meter)} is {_amount(view, view.fields['value'])}"
+
+
+def _connection(view: View, _zone: tzinfo, _now: datetime) -> str:
+    cause, failures = view.fields["cause"], view.fields["failures"]
+    if failures is UNKNOWN:
+        return "no poll lately"
+    if failures == 0:
+        return "polls succeed"
+    times = "once" if failures == 1 else f"{show(failures)} times in a row"
+    return f"polls fail, {show(cause).replace('_', ' ')} ({times})"
+
+
+_DESCRIBE: Final[Mapping[Kind, Callable[[View, tzinfo, datetime], str]]] = {
+    Kind.BALANCE: _balance,
+    Kind.QUOTA: _quota,
+    Kind.SPEND: _spend,
+    Kind.SUBSCRIPTION: _subscription,
+    Kind.CHARGE: _charge,
+    Kind.CAP: _cap,
+    Kind.CONNECTION: _connection,
+}
+
+
+def _amount(view: View, value: Value) -> str:
+    return f"{show(value)} {_unit(view)}".rstrip()
+
+
+def _unit(view: View) -> str:
+    currency = view.fields.get("currency")
+    return harmless(currency if isinstance(currency, str) else view.reading.unit)
+
+
+def _in_days(view: View, count: str, date: str, ahead: str, behind: str, zone: tzinfo, now: datetime) -> str:
+    days, at = view.fields[count], view.fields[date]
+    if not isinstance(days, Decimal):
+        return f"{ahead} at a time nobody knows"
+    on = f" ({moment(at, zone, now)})" if isinstance(at, datetime) else ""
+    number = f"{show(abs(days))} day{'' if abs(days) == 1 else 's'}"
+    if days == 0:
+        # Derived from a date, nothing is left: over, for less than a day. A vendor that counts nought means today.
+        is_over = isinstance(at, datetime) and at <= now
+        return f"{behind} less than a day ago{on}" if is_over else f"{ahead} today{on}"
+    return f"{ahead} in {number}{on}" if days > 0 else f"{behind} {number} ago{on}"
+
+
+# --- values in words
+
+
+def show(value: Value) -> str:
+    """A value for people: 36,462.14; unknown and unlimited by name; at most four decimals, cut and not rounded."""
+    if isinstance(value, Unknown | Unlimited):
+        return str(value.value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Decimal):
+        return f"{_cut(value):,f}"
+    return harmless(str(value))
+
+
+def show_percent(share: Decimal) -> str:
+    """Cut to a tenth: 4.96 is shown as 4.9, never as a 5.0 that the threshold below 5 would seem to contradict."""
+    if abs(share) >= _HUGE:
+        return "a huge share"
+    return f"{_unsigned_zero(share.quantize(Decimal('0.1'), rounding=ROUND_DOWN)):,f} %"
+
+
+_HUGE: Final = 10**15
+
+
+def _cut(number: Decimal) -> Decimal:
+    exponent = number.as_tuple().exponent
+    assert isinstance(exponent, int)
+    if exponent < -4 and abs(number) < _HUGE:
+        number = number.quantize(Decimal("0.0001"), rounding=ROUND_DOWN).normalize()
+    return _unsigned_zero(number)
+
+
+def _unsigned_zero(number: Decimal) -> Decimal:
+    return number or number.copy_abs()
+
+
+def moment(at: datetime, zone: tzinfo, now: datetime) -> str:
+    """In the reader's zone, and no more of it than is needed: 14:05 CET today, 3 Jan 2027 14:05 CET else."""
+    try:
+        local = at.astimezone(zone)
+    except OverflowError:  # a vendor's "never" is the calendar's last second, and in the east that is a day further
+        local = at.astimezone(UTC)
+    if local.date() == now.astimezone(zone).date():
+        return f"{local:%H:%M %Z}"
+    return f"{local.day} {local:%b %Y %H:%M %Z}"
+
+
+# What is not seen, or turns what is: controls, marks of format and direction, lone surrogates, private characters,
+# separators of lines and paragraphs.
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
+# Look-alikes for what some service reads as markup, a link or a mention.
+_MARKUP: Final = str.maketrans(
+    {"<": "\u2039", ">": "\u203a", "@": "\uff20", "`": "'", "*": "\u2217", "[": "(", "]": ")", "|": "\u00a6"}
+)
+_LONGEST: Final = 120
+
+
+def harmless(text: str) -> str:
+    """Text from a vendor as one plain line: no control characters, mentions, links or markup; cut at 120."""
+    # What is cut off anyway is not looked at.
+    seen = "".join(" " if unicodedata.category(each) in _UNSEEN else each for each in text[: 10 * _LONGEST])
+    line = " ".join(seen.translate(_MARKUP).replace("://", ":// ").split())
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

@@ -1,0 +1,80 @@
+"""The config is edited while an episode is open: nothing is told twice, and nothing is forgotten."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from budgetd_rules.judgement import Ruleset
+from budgetd_rules.rule import Rule, RuleText, Selector, build_rule
+from build import account, minutes, rule
+from house import House
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    """With an open episode that was told."""
+    house = House(tmp_path / "budgetd.db")
+    house.balance(400)
+    house.deliver(minutes(0))
+    return house
+
+
+def reload(house: House, rules: Sequence[Rule], at: float) -> list[str]:
+    """What is told because of other rules."""
+    before = len(house.titles)
+    house.ruleset = Ruleset(rules, [account()])
+    house.judge_all(minutes(at))
+    house.deliver(minutes(at))
+    return [title.partition(" voice")[0].removeprefix("ops: ") for title in house.titles[before:]]
+
+
+@pytest.mark.parametrize(
+    ("edited", "told"),
+    [
+        pytest.param([rule()], [], id="nothing"),
+        pytest.param([rule(warning="remaining < 450")], [], id="a threshold, and still bad"),
+        pytest.param([rule(warning="remaining < 300")], ["RESOLVED"], id="a threshold, and not bad any more"),
+        pytest.param([rule(critical="remaining < 450")], ["CRITICAL"], id="a threshold, and worse"),
+        pytest.param([rule(clear="remaining > 600")], [], id="a clear"),
+        pytest.param([rule("empty-credits")], ["WARNING"], id="another name is another rule"),
+        pytest.param([], [], id="the rule is deleted"),
+        pytest.param([rule(on=Selector(account="other"))], [], id="the rule watches another account"),
+        pytest.param([rule(), rule("second", warning="remaining < 1000")], ["WARNING"], id="one more rule"),
+    ],
+)
+def test_an_edit(edited: list[Rule], told: list[str], house: House) -> None:
+    assert reload(house, edited, 5) == told
+    assert reload(house, edited, 6) == []
+
+
+def test_a_rule_that_is_gone_for_a_moment_goes_on_silently(house: House) -> None:
+    """Such as a rules.d that is empty for a second while it is copied."""
+    assert reload(house, [], 5) == []
+    assert reload(house, [rule()], 6) == []
+    house.balance(90, minutes(10))
+    house.deliver(minutes(10))
+    assert house.titles[1:] == ["ops: CRITICAL voice: 90 credits left"]
+
+
+def test_a_renamed_rule_goes_on_silently(house: House) -> None:
+    before = rule("empty-credits")
+    renamed = build_rule("empty-credits", _with_was(before))
+    assert reload(house, [renamed], 5) == []
+    house.balance(9000, minutes(10))
+    house.deliver(minutes(10))
+    assert house.titles[1:] == ["ops: RESOLVED voice: 9,000 credits left"]
+    assert house.rows("SELECT rule FROM episodes") == [("empty-credits",)]
+
+
+def _with_was(one: Rule) -> RuleText:
+    return RuleText(
+        on=one.on,
+        levels={level: condition.text for level, condition in one.levels.items()},
+        clear={},
+        unless=None,
+        sustain={},
+        ease_for=one.ease_for,
+        remind=None,
+        was="low-credits",
+    )
