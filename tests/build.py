@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from budgetd_rules.memory import Change, ChangeKind, Episode, Reason, WatchKey
 from budgetd_rules.meters import Account, Kind, MeterKey, Reading, View, view
 from budgetd_rules.rule import Clockwork, Level, Rule, RuleText, Selector, Steps, build_rule
 from budgetd_rules.values import UNKNOWN, Value
-from budgetd_rules.watches import Change, ChangeKind, Episode, Reason, WatchKey
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 STALE_AFTER = timedelta(hours=1)

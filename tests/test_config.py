@@ -28,8 +28,8 @@ from budgetd.credentials import Secret, SecretSource
 from budgetd.errors import ConfigError
 from budgetd.planning import make_plan
 from budgetd.rulefiles import LARGEST
+from budgetd_rules.memory import ChangeKind
 from budgetd_rules.meters import Kind
-from budgetd_rules.watches import ChangeKind
 from conftest import WriteConfig
 
 CANARY = "canary-3f9b27c1"

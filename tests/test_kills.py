@@ -136,6 +136,9 @@ class Killer:
         for step, lives in zip(STEPS, spread(_KILLS, self._chance), strict=True):
             self.play(stage, step, lives)
         self.wait_until(stage, lambda: nothing_waits(stage), "the last notice")
+        # It may have been started just now: a signal that comes before it listens to any ends it at once.
+        polled = stage.polled()
+        self.wait_until(stage, lambda: stage.polled() > polled, "polls of all vendors")
 
 
 def has_come(stage: Stage, expected: Expected, seen: int) -> bool:

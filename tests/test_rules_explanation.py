@@ -11,10 +11,10 @@ from budgetd_rules.explanation import Explanation, Known, explain
 from budgetd_rules.gates import Answer, Condition, Gate
 from budgetd_rules.holds import Hold, HoldKind, Holds
 from budgetd_rules.judgement import Route, Routing, Ruleset, judge
+from budgetd_rules.memory import ChangeKind, Reason, Watch, WatchKey
 from budgetd_rules.meters import Account, Kind, Reading
 from budgetd_rules.rule import Clockwork, Level, Rule, Selector, Steps
 from budgetd_rules.values import UNKNOWN
-from budgetd_rules.watches import ChangeKind, Reason, Watch, WatchKey
 from build import NOON, account, minutes, reading, rule, viewed
 
 OPS_ONLY = Routing(routes=(), group_wait={"ops": timedelta(0)})

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from budgetd_rules.memory import ChangeKind, Episode, Reason
 from budgetd_rules.messages import Fact, Message, compose
 from budgetd_rules.meters import Account, Kind, Reading, View, view
 from budgetd_rules.rule import Level, Rule
 from budgetd_rules.settlement import Line, Told
 from budgetd_rules.values import UNKNOWN, UNLIMITED, Value
-from budgetd_rules.watches import ChangeKind, Episode, Reason
 from budgetd_rules.wording import describe, harmless, moment, show, show_percent
 from build import NOON, STALE_AFTER, account, change, episode, minutes, reading, rule
 

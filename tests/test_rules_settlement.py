@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budgetd_rules.judgement import Notice, NoticeState
+from budgetd_rules.memory import Change, ChangeKind, Episode, Reason
 from budgetd_rules.rule import Level
 from budgetd_rules.settlement import Line, Owed, Settled, Settlement, Told, receipts, settle
-from budgetd_rules.watches import Change, ChangeKind, Episode, Reason
 from build import NOON, change, episode, minutes
 
 WARNING, CRITICAL = Level.WARNING, Level.CRITICAL

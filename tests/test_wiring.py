@@ -13,9 +13,9 @@ from budgetd.credentials import Secret
 from budgetd.errors import ConfigError
 from budgetd.planning import Outline, Plan, make_outline, make_plan
 from budgetd_rules.judgement import Route
+from budgetd_rules.memory import ChangeKind
 from budgetd_rules.meters import Kind
 from budgetd_rules.rule import Clockwork, Level, Steps
-from budgetd_rules.watches import ChangeKind
 from conftest import WriteConfig
 
 CANARY = "canary-3f9b27c1"

@@ -32,9 +32,9 @@ from budgetd.durations import Duration, DurationOrZero
 from budgetd.errors import ConfigError
 from budgetd.rulefiles import lay_under, read_tables
 from budgetd.validation import TAG, did_you_mean, problem_lines
+from budgetd_rules.memory import ChangeKind
 from budgetd_rules.meters import Kind
 from budgetd_rules.rule import EASE_FOR
-from budgetd_rules.watches import ChangeKind
 
 SHORTEST_INTERVAL: Final = timedelta(seconds=1)
 SYSTEM_CONFIG: Final = Path("/etc/budgetd/config.toml")

@@ -6,9 +6,9 @@ from typing import Any, Protocol
 from budgetd.store.status import AccountStatus, ChannelStatus, EpisodeStatus, NoticeStatus
 from budgetd_rules.encoding import at, maybe_at, write_value
 from budgetd_rules.holds import Hold, HoldKind
+from budgetd_rules.memory import Change
 from budgetd_rules.meters import Kind, View
 from budgetd_rules.polls import Outage, Poll
-from budgetd_rules.watches import Change
 
 Json = dict[str, Any]
 

@@ -12,9 +12,9 @@ from budgetd_rules.evaluation import evaluate, look_up
 from budgetd_rules.gates import Case, Gate, fields_gate, hold_gates, judged_gates, selector_gate
 from budgetd_rules.holds import Holds
 from budgetd_rules.judgement import Judgement, Routing, Ruleset, judge, owe
+from budgetd_rules.memory import Change, ChangeKind, Episode, Reason, Watch, WatchKey
 from budgetd_rules.meters import Account, Kind, View
 from budgetd_rules.rule import Level, Rule
-from budgetd_rules.watches import Change, ChangeKind, Episode, Reason, Watch, WatchKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,11 @@ from enum import StrEnum
 from budgetd_rules.evaluation import Verdict
 from budgetd_rules.expressions import Expression, Lookup
 from budgetd_rules.holds import Holds
+from budgetd_rules.memory import Change, ChangeKind, Reason, Stretch, Watch, WatchKey
 from budgetd_rules.meters import KINDS, Account, Kind, View
+from budgetd_rules.reminders import next_reminder, passed_steps
 from budgetd_rules.rule import Clockwork, Level, Rule, Selector
 from budgetd_rules.values import UNKNOWN, Truth, Value
-from budgetd_rules.watches import Change, ChangeKind, Reason, Stretch, Watch, WatchKey, next_reminder, passed_steps
 from budgetd_rules.wording import harmless, show
 
 

@@ -11,9 +11,9 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Final
 
+from budgetd_rules.memory import Episode, WatchKey
 from budgetd_rules.meters import Account, family
 from budgetd_rules.rule import Level
-from budgetd_rules.watches import Episode, WatchKey
 
 NEVER: Final = datetime.max.replace(tzinfo=UTC)
 

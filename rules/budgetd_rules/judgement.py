@@ -9,9 +9,10 @@ from functools import cache
 from typing import Final
 
 from budgetd_rules.evaluation import decisive_values, evaluate
+from budgetd_rules.memory import Change, ChangeKind, Episode, Reason, Watch, WatchKey
 from budgetd_rules.meters import Account, Kind, MeterKey, View
 from budgetd_rules.rule import Level, Rule
-from budgetd_rules.watches import Change, ChangeKind, Episode, Reason, Watch, WatchKey, end, park, step
+from budgetd_rules.watches import end, park, step
 
 KEEP_PARKED: Final = timedelta(days=30)
 

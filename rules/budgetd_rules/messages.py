@@ -11,11 +11,11 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Final
 
+from budgetd_rules.memory import Change, Reason
 from budgetd_rules.meters import KINDS, Account, View
 from budgetd_rules.rule import Level, Rule
 from budgetd_rules.settlement import Line, Told
 from budgetd_rules.values import UNKNOWN
-from budgetd_rules.watches import Change, Reason
 from budgetd_rules.wording import describe, harmless, moment, show, show_percent
 
 LINES_IN_FULL: Final = 8

@@ -13,12 +13,12 @@ from typing import Final
 
 from budgetd_rules.burn import Run, burn_per_day
 from budgetd_rules.judgement import Routing, Ruleset, judge
+from budgetd_rules.memory import Change, Episode, Watch, WatchKey
 from budgetd_rules.messages import Fact, Message, compose
 from budgetd_rules.meters import Account, MeterKey, Reading, View, family, view
 from budgetd_rules.polls import CONNECTION, Connection, Poll, connect, connection_reading
 from budgetd_rules.settlement import Line, Owed, settle
 from budgetd_rules.values import UNKNOWN, Number
-from budgetd_rules.watches import Change, Episode, Watch, WatchKey
 
 JUDGE_EVERY: Final = timedelta(minutes=1)
 """How often the service looks whether a watch's `wake_at` has come; the first look is at the first event."""

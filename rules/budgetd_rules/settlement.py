@@ -13,8 +13,8 @@ from typing import Final
 
 from budgetd_rules.holds import Hold, Holds
 from budgetd_rules.judgement import Notice, NoticeState
+from budgetd_rules.memory import Change, ChangeKind, Episode
 from budgetd_rules.rule import Level
-from budgetd_rules.watches import Change, ChangeKind, Episode
 
 NO_HOLDS: Final = Holds()
 

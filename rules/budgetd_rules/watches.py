@@ -8,141 +8,19 @@
 `step` is the whole of it: watch and verdict in, watch and changes out, and always a reason.
 """
 
-from base64 import b32encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
-from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Final
 
-from budgetd_rules.evaluation import Verdict, next_change
-from budgetd_rules.meters import HOUR, Kind, MeterKey, Reading, View
-from budgetd_rules.rule import Clockwork, Level, Rule, Steps
-from budgetd_rules.values import UNKNOWN, Value
-
-
-class WatchKey(NamedTuple):
-    rule: str
-    account: str
-    meter: str
-
-    @property
-    def of_meter(self) -> MeterKey:
-        return MeterKey(self.account, self.meter)
-
-
-class ChangeKind(StrEnum):
-    OPENED = "opened"
-    WORSENED = "worsened"
-    EASED = "eased"
-    REMINDED = "reminded"
-    RESOLVED = "resolved"
-    NOTED = "noted"
-
-
-class Reason(StrEnum):
-    """Why a step changed something, or why it did not."""
-
-    CONDITION_TRUE = "condition is true"
-    AGAIN_IN_NEW_WINDOW = "again, in the new period"
-    WORSE_LEVEL = "a worse level is true"
-    MILDER_LEVEL = "better for long enough"
-    REMINDER_DUE = "the reminder is due"
-    STEP_PASSED = "a reminder step was passed"
-    CLEARED = "the condition is over"
-    EXCUSED = "`unless` is true"
-    ROLLED_OVER = "a new period began"
-    TOPPED_UP = "topped up"
-    CURRENCY_CHANGED = "the currency changed"
-    VALUE_CHANGED = "a value changed"
-    GONE = "gone at the vendor"
-    UNWATCHED = "no longer in the config"
-
-    FINE = "no condition is true"
-    NOT_KNOWN = "nobody knows: unknown neither opens nor resolves"
-    NOT_LONG_ENOUGH = "true, but not yet for long enough"
-    STILL_OPEN = "already told, and no worse"
-    IN_THE_BAND = "no level is true, but `clear` is not true either"
-    EASING = "better, but not yet for long enough"
-    ROLLING_OVER = "a new period seems to begin: believed at the second reading"
-    PARKED = "not in the config: parked"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
-    """How long something has held: the first and the latest reading that said so."""
-
-    first: datetime
-    last: datetime
-
-    def lasted(self, long: timedelta, now: datetime) -> bool:
-        """Seen by two readings at least, and `long` ago for the first time."""
-        return self.last > self.first and now - self.first >= long
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Episode:
-    """One stretch in which a watch is at a level. `worst` is the headline's worst value; `count` its changes so far."""
-
-    id: str
-    key: WatchKey
-    level: Level
-    peak: Level
-    opened_at: datetime
-    window: datetime | None = None
-    ended_at: datetime | None = None
-    end: Reason | None = None
-    worst: Value = UNKNOWN
-    count: int = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """One thing that happened to an episode, or was noted without one. `unsaid` ones are recorded only.
-
-    `values` are the fields that the rule read, `before` what a noted one was.
-    """
-
-    id: str
-    episode: str | None
-    key: WatchKey
-    kind: ChangeKind
-    old: Level | None
-    new: Level | None
-    at: datetime
-    reason: Reason
-    unsaid: bool = False
-    values: Mapping[str, Value] = field(default_factory=dict)
-    before: Mapping[str, Value] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rollover:
-    """A new period that one reading has shown so far."""
-
-    resets_at: datetime
-    as_of: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
-    """`window` is the end of the period that was believed last, `known` what `on_change` compares with."""
-
-    key: WatchKey
-    pending: Mapping[Level, Stretch] = field(default_factory=dict)
-    easing: Stretch | None = None
-    told_steps: frozenset[Decimal] = frozenset()
-    told_at: datetime | None = None
-    reminders: int = 0
-    window: datetime | None = None
-    rollover: Rollover | None = None
-    known: Mapping[str, Value] = field(default_factory=dict)
-    currency: str | None = None
-    episode: Episode | None = None
-    wake_at: datetime | None = None
-    parked_at: datetime | None = None
+from budgetd_rules.evaluation import Verdict
+from budgetd_rules.memory import Change, ChangeKind, Episode, Reason, Stretch, Watch, episode_id
+from budgetd_rules.meters import Kind, View
+from budgetd_rules.rearming import follow_currency, follow_window, note_changes
+from budgetd_rules.reminders import passed_steps, reminder_due, wake_at
+from budgetd_rules.rule import Level, Rule
+from budgetd_rules.values import UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,9 +36,9 @@ class Step:
 def step(rule: Rule, watch: Watch, verdict: Verdict, view: View, now: datetime, stale_after: timedelta) -> Step:
     """What the verdict makes of the watch. Judging the same reading again changes nothing."""
     before = watch
-    watch, rolled = _follow_window(rule, watch, view, now)
-    watch, recoined = _follow_currency(watch, view)
-    watch, noted = _note_changes(rule, watch, view, now)
+    watch, rolled = follow_window(rule, watch, view, now)
+    watch, recoined = follow_currency(watch, view)
+    watch, noted = note_changes(rule, watch, view, now)
     watch = replace(watch, parked_at=None, pending=_pend(rule, watch, verdict, view.reading.as_of, stale_after))
     level = _due_level(rule, watch, verdict, now)
     if watch.episode is None:
@@ -173,7 +51,7 @@ def step(rule: Rule, watch: Watch, verdict: Verdict, view: View, now: datetime, 
         taken = Step(watch=watch, changes=(), reason=Reason.ROLLING_OVER)
     else:
         taken = _while_open(rule, watch, watch.episode, verdict, level, view, now, stale_after)
-    woken = replace(taken.watch, wake_at=_wake_at(rule, taken.watch, view.reading, now, stale_after))
+    woken = replace(taken.watch, wake_at=wake_at(rule, taken.watch, view.reading, now, stale_after))
     if noted:
         return replace(taken, watch=woken, changes=(*taken.changes, noted), reason=taken.reason)
     return replace(taken, watch=woken)
@@ -221,7 +99,7 @@ def _while_open(
     if watch.easing and watch.easing.lasted(rule.ease_for, now):
         return _ease(rule, watch, episode, verdict, now)
     watch = _note_worst(watch, episode, view)
-    reminder = _reminder_due(rule, watch, view, now)
+    reminder = reminder_due(rule, watch, view, now)
     if reminder is not None:
         return _remind(rule, watch, reminder, view, now)
     return Step(watch=watch, changes=(), reason=_why_still_open(watch, verdict))
@@ -321,7 +199,7 @@ def _why_still_open(watch: Watch, verdict: Verdict) -> Reason:
     if watch.easing:
         return Reason.EASING
     if any(truth is True for truth in truths):
-        return Reason.STILL_OPEN
+        return Reason.NOT_LONG_ENOUGH if watch.pending else Reason.STILL_OPEN
     return Reason.NOT_KNOWN if UNKNOWN in truths or UNKNOWN in verdict.off.values() else Reason.IN_THE_BAND
 
 
@@ -413,12 +291,6 @@ def _change(
     )
 
 
-def episode_id(key: WatchKey, opened_at: datetime) -> str:
-    """Eight letters and digits that are the same for the same opening, whoever computes them."""
-    digest = sha256("\n".join([*key, opened_at.isoformat()]).encode()).digest()
-    return b32encode(digest[:5]).decode().lower()
-
-
 _MORE_IS_WORSE: Final = frozenset({Kind.QUOTA, Kind.SPEND})
 
 
@@ -428,125 +300,3 @@ def _note_worst(watch: Watch, episode: Episode, view: View) -> Watch:
         extreme = max if view.reading.kind in _MORE_IS_WORSE else min
         worst = extreme(value, worst) if isinstance(worst, Decimal) else value
     return replace(watch, episode=replace(episode, worst=worst))
-
-
-# --- reminders
-
-
-def _reminder_due(rule: Rule, watch: Watch, view: View, now: datetime) -> Reason | None:
-    due_at = next_reminder(rule, watch)
-    if due_at is not None and now >= due_at:
-        return Reason.REMINDER_DUE
-    return Reason.STEP_PASSED if passed_steps(rule, view) - watch.told_steps else None
-
-
-def next_reminder(rule: Rule, watch: Watch) -> datetime | None:
-    """When the clock alone reminds; none where nothing is open, or where steps do."""
-    if isinstance(rule.remind, Clockwork) and watch.told_at and watch.episode:
-        return watch.told_at + rule.remind.pause(watch.reminders)
-    return None
-
-
-def passed_steps(rule: Rule, view: View) -> frozenset[Decimal]:
-    """The reminder steps at or beyond which the meter is now."""
-    if not isinstance(rule.remind, Steps):
-        return frozenset()
-    value = view.fields.get(rule.remind.each)
-    return rule.remind.passed(value) if isinstance(value, Decimal) else frozenset()
-
-
-def _wake_at(rule: Rule, watch: Watch, reading: Reading, now: datetime, stale_after: timedelta) -> datetime | None:
-    """When to look again though no reading came; without a reason to, never.
-
-    What was set earlier stays while it lies ahead: to look too early costs nothing, to write at each reading does.
-    """
-    instants = [
-        next_change(reading, rule.own_names, now, stale_after),
-        next_reminder(rule, watch),
-        watch.easing.first + rule.ease_for if watch.easing and watch.easing.last > watch.easing.first else None,
-        *(
-            stretch.first + rule.sustain[level]
-            for level, stretch in watch.pending.items()
-            if stretch.last > stretch.first
-        ),
-    ]
-    next_ = min((instant for instant in instants if instant is not None and instant > now), default=None)
-    if next_ and watch.wake_at and now < watch.wake_at <= next_:
-        return watch.wake_at
-    return next_
-
-
-# --- windows
-
-_JITTER: Final = timedelta(seconds=30)
-
-
-# What a period ends with, by kind: a subscription is renewed, a spend starts at nothing again.
-_WINDOW_ENDS: Final = {
-    Kind.BALANCE: "resets_at",
-    Kind.QUOTA: "resets_at",
-    Kind.SPEND: "period_end",
-    Kind.SUBSCRIPTION: "expires_at",
-}
-
-
-def _follow_window(rule: Rule, watch: Watch, view: View, now: datetime) -> tuple[Watch, bool]:
-    """The watch with the period that the reading is in, and whether that period is a new one.
-
-    A stamp that moves before its period is over only corrects it (a changed plan, an early renewal); one that moves
-    by seconds is the same stamp; and the first reading of a new period is not believed, because its numbers may not
-    be there yet.
-    """
-    reading = view.reading
-    ends_at = None if reading.rolling else reading.time(_WINDOW_ENDS.get(reading.kind, ""))
-    if ends_at is None or ends_at == watch.window:
-        return (replace(watch, rollover=None) if ends_at else watch), False
-    if watch.window is None:
-        return replace(watch, window=ends_at), False
-    tolerance = max(min(HOUR, (ends_at - now) / 10), _JITTER)
-    if abs(ends_at - watch.window) <= tolerance:
-        return replace(watch, rollover=None), False
-    moved = replace(watch, window=ends_at, rollover=None, told_steps=watch.told_steps & passed_steps(rule, view))
-    if now < watch.window - tolerance or ends_at < watch.window or watch.episode is None:
-        return moved, False
-    seen = watch.rollover
-    if seen is None or abs(ends_at - seen.resets_at) > tolerance:
-        return replace(watch, rollover=Rollover(resets_at=ends_at, as_of=reading.as_of)), False
-    if reading.as_of <= seen.as_of:
-        return watch, False
-    return moved, True
-
-
-# --- what is compared with the last time
-
-
-def _follow_currency(watch: Watch, view: View) -> tuple[Watch, bool]:
-    """Amounts of two currencies are never compared: another currency is another beginning."""
-    currency = view.fields.get("currency")
-    if not isinstance(currency, str) or currency == watch.currency:
-        return watch, False
-    return replace(watch, currency=currency), watch.currency is not None
-
-
-def _note_changes(rule: Rule, watch: Watch, view: View, now: datetime) -> tuple[Watch, Change | None]:
-    """What `on_change` asks for: the first known value is the baseline, and unknown in between is skipped."""
-    known = {name: value for name in rule.on_change if (value := view.fields.get(name, UNKNOWN)) is not UNKNOWN}
-    changed = {name: value for name, value in known.items() if watch.known.get(name, value) != value}
-    if known.items() <= watch.known.items():
-        return watch, None
-    remembering = replace(watch, known={**watch.known, **known})
-    if not changed:
-        return remembering, None
-    note = Change(
-        id=f"{episode_id(watch.key, now)}.note",
-        episode=None,
-        key=watch.key,
-        kind=ChangeKind.NOTED,
-        old=None,
-        new=Level.INFO,
-        at=now,
-        reason=Reason.VALUE_CHANGED,
-        values=changed,
-        before={name: watch.known[name] for name in changed},
-    )
-    return remembering, note

@@ -10,9 +10,9 @@ from budgetd.durations import format_duration
 from budgetd.ruletests.courses import Clock
 from budgetd.ruletests.loading import Case
 from budgetd.ruletests.shapes import ChangeTable, MessageTable, StateTable
+from budgetd_rules.memory import Change, ChangeKind, WatchKey
 from budgetd_rules.replay import Replay, Sent, replay
 from budgetd_rules.rule import Level
-from budgetd_rules.watches import Change, ChangeKind, WatchKey
 from budgetd_rules.wording import show
 
 Wanted = TypeVar("Wanted")

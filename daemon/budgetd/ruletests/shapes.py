@@ -9,9 +9,9 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from budgetd.config import Interval, Name, Table
 from budgetd.durations import Duration, DurationOrZero, parse_duration
+from budgetd_rules.memory import Reason
 from budgetd_rules.meters import Kind
 from budgetd_rules.polls import Cause
-from budgetd_rules.watches import Reason
 
 
 def _date(value: object) -> object:

@@ -10,9 +10,9 @@ from budgetd.store.rows import among
 from budgetd_rules.burn import Run
 from budgetd_rules.encoding import at, read_value, when
 from budgetd_rules.judgement import Judgement, Notice
+from budgetd_rules.memory import Episode, Watch, WatchKey
 from budgetd_rules.meters import MeterKey, Reading
 from budgetd_rules.values import as_number
-from budgetd_rules.watches import Episode, Watch, WatchKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

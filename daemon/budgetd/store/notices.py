@@ -12,9 +12,9 @@ from budgetd.store.rows import among
 from budgetd_rules.encoding import at, maybe_at, maybe_when, when
 from budgetd_rules.holds import Hold
 from budgetd_rules.judgement import Notice, NoticeState
+from budgetd_rules.memory import Episode
 from budgetd_rules.meters import MeterKey, Reading
 from budgetd_rules.settlement import Owed, Settled
-from budgetd_rules.watches import Episode
 
 
 class Outcome(StrEnum):

@@ -1,0 +1,54 @@
+"""Reminders, and when a watch is to be looked at again by the clock alone."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from budgetd_rules.evaluation import next_change
+from budgetd_rules.memory import Reason, Watch
+from budgetd_rules.meters import HOUR, Reading, View
+from budgetd_rules.rule import Clockwork, Rule, Steps
+
+
+def reminder_due(rule: Rule, watch: Watch, view: View, now: datetime) -> Reason | None:
+    due_at = next_reminder(rule, watch)
+    if due_at is not None and now >= due_at:
+        return Reason.REMINDER_DUE
+    return Reason.STEP_PASSED if passed_steps(rule, view) - watch.told_steps else None
+
+
+def next_reminder(rule: Rule, watch: Watch) -> datetime | None:
+    """When the clock alone reminds; none where nothing is open, or where steps do."""
+    if isinstance(rule.remind, Clockwork) and watch.told_at and watch.episode:
+        return watch.told_at + rule.remind.pause(watch.reminders)
+    return None
+
+
+def passed_steps(rule: Rule, view: View) -> frozenset[Decimal]:
+    """The reminder steps at or beyond which the meter is now."""
+    if not isinstance(rule.remind, Steps):
+        return frozenset()
+    value = view.fields.get(rule.remind.each)
+    return rule.remind.passed(value) if isinstance(value, Decimal) else frozenset()
+
+
+def wake_at(rule: Rule, watch: Watch, reading: Reading, now: datetime, stale_after: timedelta) -> datetime | None:
+    """When to look again though no reading came; without a reason to, never.
+
+    What was set earlier stays while it lies ahead: to look too early costs nothing, to write at each reading does.
+    """
+    # A reminder that something else has kept back is due in a minute.
+    reminder = next_reminder(rule, watch)
+    instants = [
+        next_change(reading, rule.own_names, now, stale_after),
+        max(reminder, now + HOUR / 60) if reminder else None,
+        watch.easing.first + rule.ease_for if watch.easing and watch.easing.last > watch.easing.first else None,
+        *(
+            stretch.first + rule.sustain[level]
+            for level, stretch in watch.pending.items()
+            if stretch.last > stretch.first
+        ),
+    ]
+    next_ = min((instant for instant in instants if instant is not None and instant > now), default=None)
+    if next_ and watch.wake_at and now < watch.wake_at <= next_:
+        return watch.wake_at
+    return next_
