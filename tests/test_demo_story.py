@@ -85,7 +85,7 @@ def test_the_record_has_four_episodes(story: Told) -> None:
         ("low-credits", "voice-prod", "credits", "ended"),
         ("subscription-ends", "voice-prod", "subscription", "ended"),
         ("quota-nearly-used", "dialogue-prod", "turns", "open"),
-        ("vendor-down", "growth-prod", "connection", "ended"),
+        ("blind", "growth-prod", "connection", "ended"),
     ]
     assert [[change["change"] for change in one["changes"]] for one in story.episodes] == [
         ["opened", "worsened", "resolved"],

@@ -50,12 +50,6 @@ app = typer.Typer(
 )
 channels_app = typer.Typer(help="The channels that messages go to.", no_args_is_help=True)
 app.add_typer(channels_app, name="channels")
-app.command()(ack)
-app.command()(silence)
-app.command()(explain)
-app.command()(history)
-app.command("test")(run_tests)
-app.add_typer(holds_app, name="holds")
 
 
 class LogLevel(StrEnum):
@@ -278,3 +272,12 @@ def demo() -> None:
     from budgetd.demo.story import run_demo  # noqa: PLC0415 - its servers are of no use to the other verbs
 
     run_demo(print)
+
+
+# After those above, in the order of `--help`.
+app.command()(explain)
+app.command()(history)
+app.command()(ack)
+app.command()(silence)
+app.command("test")(run_tests)
+app.add_typer(holds_app, name="holds")

@@ -56,8 +56,8 @@ unless   = "auto_renew"
 on       = { kind = "quota" }
 warning  = "used_percent >= 90"
 
-[rules.vendor-down]
-on       = { kind = "connection" }
+# Built in; here it is told sooner.
+[rules.blind]
 critical = "failures >= 2"
 """
 
