@@ -450,3 +450,41 @@ def test_no_secret_is_anywhere_but_where_it_has_to_be(stage: Stage) -> None:
     for secret in (*KEYS.values(), *CANARIES):
         assert secret.encode() not in stored
         assert not [text for text in seen if secret in text]
+
+
+# --- SIGHUP
+
+
+def test_a_config_that_is_wrong_is_reported_and_the_old_one_stays(stage: Stage) -> None:
+    path = stage.folder / "config.toml"
+    with run(stage).ready() as daemon:
+        good = path.read_text()
+        path.write_text(good.replace("remaining_percent < 12", "remaning_percent < 12"))
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait_for_log("config not taken, the old one stays")
+        assert "did you mean remaining_percent?" in daemon.log
+        spend(stage)
+        wait_for_message(stage, "WARNING voice-prod")
+        assert daemon.stop() == 0
+
+
+def test_a_new_config_is_taken_over_without_a_word_too_many(stage: Stage) -> None:
+    """Rules gone for a moment and back tell nothing; a new rule tells; the process stays the same."""
+    path = stage.folder / "config.toml"
+    with run(stage).ready() as daemon:
+        spend(stage)
+        wait_for_message(stage, "WARNING voice-prod")
+        wait_until(lambda: rows(stage, "SELECT state FROM notices WHERE state = 'waiting'") == [], "the receipts")
+        good = path.read_text()
+        before = len(stage.inbox.received)
+        path.write_text(good.replace("[rules.low-credits]", "[rules.low-credits]\nenabled = false"))
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait_for_log("ready ", times=2)
+        path.write_text(good + '\n[rules.used]\non = { kind = "balance" }\nwarning = "used > 1000"\n')
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait_for_log("ready ", times=3)
+        wait_for_message(stage, "Rule used", skip=before)
+        wait_for_a_record(stage)
+        told = [one for one in stage.inbox.received[before:] if "Rule low-credits" in one.body]
+        assert told == []
+        assert daemon.stop() == 0

@@ -17,9 +17,10 @@ from typing import Any, Final
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from budgetd import systemd
-from budgetd.errors import BudgetdError
+from budgetd.errors import BudgetdError, ConfigError
 from budgetd.judge import judge_all, judge_due
-from budgetd.wiring import Wired
+from budgetd.planning import Plan
+from budgetd.wiring import Wired, rewire
 from budgetd_rules.judgement import Judgement
 
 logger = logging.getLogger(__name__)
@@ -41,10 +42,15 @@ def utc_now() -> datetime:
 class Service:
     """Runs what `wiring` built, until it is told to stop."""
 
-    def __init__(self, wired: Wired, clock: Callable[[], datetime] = utc_now) -> None:
-        self._wired, self._clock = wired, clock
+    def __init__(
+        self, wired: Wired, clock: Callable[[], datetime] = utc_now, load: Callable[[], Plan] | None = None
+    ) -> None:
+        """`load` reads the config anew, for SIGHUP; it raises ConfigError."""
+        self._wired, self._clock, self._load = wired, clock, load
         self._wakes = {name: asyncio.Event() for name in ("collect", "record", "judge", "deliver")}
-        self._stopping = asyncio.Event()
+        # A shift is the time under one config: a stop ends it, or the next config.
+        self._shift_ends = asyncio.Event()
+        self._next: Plan | None = None
         self._last_errors: dict[str, str] = {}
         self._progress: dict[str, float] = {}
         self._collector = wired.collector(self.spawn, self._wakes["record"].set)
@@ -54,8 +60,21 @@ class Service:
         )
 
     async def run(self) -> None:
-        """1. judge what is stored  2. start the rooms  3. say ready  4. wait for a signal  5. stop in order."""
+        """Shift after shift, until one ends without a next config."""
         self._catch_signals()
+        self._start_metronome()
+        heartbeat = asyncio.create_task(self._heartbeat())
+        await self._shift()
+        while self._next is not None:
+            self._take_over(self._next)
+            await self._shift()
+        systemd.notify("STOPPING=1")
+        self._scheduler.shutdown(wait=False)
+        heartbeat.cancel()
+        logger.info("stopped")
+
+    async def _shift(self) -> None:
+        """1. judge what is stored  2. start the rooms  3. say ready  4. wait for a signal  5. stop in order."""
         await self._judge(judge_all, self._clock())
         await self._plan()
         rooms = [
@@ -64,21 +83,44 @@ class Service:
             asyncio.create_task(self._room("judge", self._judge_due)),
             asyncio.create_task(self._room("deliver", self._outbox.deliver)),
         ]
-        heartbeat = asyncio.create_task(self._heartbeat())
-        self._start_metronome()
+        for wake in self._wakes.values():
+            wake.set()
         logger.info("ready", extra={"accounts": len(self._wired.plan.scheduled), "channels": len(self._wired.channels)})
         systemd.notify("READY=1")
-        await self._stopping.wait()
-        logger.info("stopping")
-        systemd.notify("STOPPING=1")
-        self._scheduler.shutdown(wait=False)
-        heartbeat.cancel()
+        await self._shift_ends.wait()
+        logger.info("stopping" if self._next is None else "taking over the new config")
         await self._stop_in_order(rooms)
-        logger.info("stopped")
+
+    def _take_over(self, plan: Plan) -> None:
+        self._wired = rewire(self._wired, plan)
+        self._collector = self._wired.collector(self.spawn, self._wakes["record"].set)
+        self._outbox = self._wired.outbox(self.spawn, self._wakes["deliver"].set)
+        self._next = None
+        self._shift_ends.clear()
+
+    async def reload(self) -> None:
+        """Reads the config whole before anything is touched; one that is wrong is reported, and the old one stays."""
+        if self._load is None:
+            return
+        try:
+            plan = await asyncio.to_thread(self._load)
+        except ConfigError as error:
+            for problem in error.problems:
+                logger.error("config not taken, the old one stays", extra={"problem": problem})
+            return
+        state = self._wired.plan.outline.config.state
+        if plan.outline.config.state != state:
+            what = f"daemon.state: the database stays {state} until a restart"
+            logger.error("config not taken, the old one stays", extra={"problem": what})
+            return
+        if not self._shift_ends.is_set():
+            self._next = plan
+            self._shift_ends.set()
 
     def stop(self) -> None:
         """Asks for an orderly stop; `run` returns when it is done."""
-        self._stopping.set()
+        self._next = None
+        self._shift_ends.set()
 
     async def _stop_in_order(self, rooms: Iterable[asyncio.Task[None]]) -> None:
         """1. every room ends what it is at  2. what was polled is recorded  3. the sends in flight may end."""
@@ -100,11 +142,11 @@ class Service:
 
     async def _room(self, name: str, work: Callable[[datetime], Awaitable[None]]) -> None:
         wake = self._wakes[name]
-        while not self._stopping.is_set():
+        while not self._shift_ends.is_set():
             self._progress[name] = time.monotonic()
             await wake.wait()
             wake.clear()
-            if not self._stopping.is_set():
+            if not self._shift_ends.is_set():
                 await self._guarded(name, work(self._clock()))
 
     async def _guarded(self, name: str, work: Awaitable[None]) -> None:
@@ -194,6 +236,7 @@ class Service:
         loop = asyncio.get_running_loop()
         for caught in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(caught, self._on_signal, caught)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self.spawn("reload", self.reload()))
 
     def _on_signal(self, caught: signal.Signals) -> None:
         """The first asks for an orderly stop; the second is not caught any more, and ends the process at once."""

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -42,6 +42,13 @@ class Wired:
 
     def outbox(self, spawn: Spawn, wake: Callable[[], None]) -> Outbox:
         return Outbox(self.db, self.worker, self.channels, self.ruleset, self.plan.outline.zone, spawn, wake)
+
+
+def rewire(wired: Wired, plan: Plan) -> Wired:
+    """The same store and client under another config; the old channels end with the send that they are at."""
+    for channel in wired.channels.values():
+        channel.close()
+    return replace(wired, plan=plan, channels={name: Channel(name, url) for name, url in plan.urls.items()})
 
 
 @contextlib.asynccontextmanager

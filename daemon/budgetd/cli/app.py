@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from importlib.metadata import version
@@ -78,17 +78,17 @@ def run(
     config: ConfigOption = None,
     log_level: Annotated[LogLevel, typer.Option(help="How much to log, on standard error.")] = LogLevel.INFO,
 ) -> None:
-    """Run the service: poll, judge and tell, until SIGTERM or SIGINT."""
+    """Run the service: poll, judge and tell, until SIGTERM or SIGINT. SIGHUP reads the config anew."""
     log.set_up(log_level)
     plan = make_plan(load(config))
     for warning in warnings(plan.outline):
         logging.getLogger("budgetd.config").warning(warning)
-    asyncio.run(_serve(plan))
+    asyncio.run(_serve(plan, lambda: make_plan(load(config))))
 
 
-async def _serve(plan: Plan) -> None:
+async def _serve(plan: Plan, load_again: Callable[[], Plan]) -> None:
     async with wire(plan) as wired:
-        await Service(wired).run()
+        await Service(wired, load=load_again).run()
 
 
 @app.command()

@@ -90,6 +90,10 @@ class Channel:
             took = timedelta(seconds=time.monotonic() - started)
             return Sent(outcome=Outcome.UNKNOWN, took=took, error=f"no answer within {took.total_seconds():.0f} s")
 
+    def close(self) -> None:
+        """Nothing more is sent; a send under way goes on."""
+        self._worker.stop(0)
+
     def _notify(self, message: Message) -> Sent:
         started = time.monotonic()
         try:

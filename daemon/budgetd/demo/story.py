@@ -92,8 +92,14 @@ def _start(stage: Stage) -> None:
 
 
 def _kill_and_start(stage: Stage) -> None:
+    """Once every receipt is written: killed before that, the daemon would rightly tell something again."""
+    stage.wait_until(lambda: not _waits(stage), "the receipts", PATIENCE)
     stage.daemon.kill()
     stage.daemon.start()
+
+
+def _waits(stage: Stage) -> bool:
+    return any(channel["waiting"] for channel in stage.daemon.ask("status")["channels"])
 
 
 def _on(channels: Iterable[str], heading: str, vendor: Vendor) -> tuple[Expected, ...]:
