@@ -177,7 +177,7 @@ async def arrivals(base: str, folder: Path) -> list[float]:
 
 async def wait_for_messages(inbox: Inbox, count: int) -> None:
     """The webhook's thread fills the inbox: a look each millisecond is exact enough."""
-    while len(inbox.received) < count:  # noqa: ASYNC110
+    while len(inbox.received) < count:  # noqa: ASYNC110 - of another thread
         await asyncio.sleep(0.001)
 
 

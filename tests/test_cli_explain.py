@@ -445,7 +445,7 @@ def test_explain_for_people(
     outline = make_outline(load_config(tmp_path / "config.toml"))
     house.ruleset = outline.ruleset
     # The command has the machine's clock: the course ends a day before it.
-    begin = datetime.now(NOON.tzinfo) - timedelta(days=1)  # noqa: TID251
+    begin = datetime.now(NOON.tzinfo) - timedelta(days=1)  # noqa: TID251 - as the verb itself does
     for at, left in course:
         house.balance(left, begin + timedelta(minutes=at))
     code, out = command("explain", *RULE)

@@ -163,7 +163,7 @@ def test_a_clock_that_is_set_back_or_forth_is_noticed_and_all_is_planned_anew(
         await until(lambda: "the clock was set" in caplog.text, "the log line")
         latest = (clock() + HOUR + timedelta(minutes=1)).isoformat()
         for sql in ("SELECT next_poll_at FROM accounts", "SELECT due_at FROM notices"):
-            await until(lambda sql=sql: all(at <= latest for (at,) in rows(plan, sql)), "new times")  # type: ignore[misc]
+            await until(lambda sql=sql: all(at <= latest for (at,) in rows(plan, sql)), "new times")  # type: ignore[misc]  # of the default
         assert (vendor.asked, inbox.received) == (1, ())
         clock.offset = timedelta(0)
         await until(lambda: vendor.asked > 1, "polls after it is put forward")

@@ -262,7 +262,7 @@ def _by_level(setting: T | LevelConditions | LevelDurations | None, levels: Mapp
         return {}
     if isinstance(setting, LevelConditions | LevelDurations):
         named = {Level.WARNING: setting.warning, Level.CRITICAL: setting.critical}
-        return {level: value for level, value in named.items() if value is not None}  # type: ignore[misc]
+        return {level: value for level, value in named.items() if value is not None}  # type: ignore[misc]  # T is what the table has
     return dict.fromkeys(levels, setting)
 
 

@@ -1,9 +1,11 @@
 """What the verbs have in common: their options, the config, the one look at the clock, and how they print."""
 
 import json
+import os
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -21,6 +23,7 @@ ConfigOption = Annotated[
         help="The config; else $BUDGETD_CONFIG, /etc/budgetd/config.toml, or config.toml in your own config folder.",
     ),
 ]
+WIDTH_OF_A_PIPE: Final = 200
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
@@ -33,7 +36,13 @@ def read_clock() -> datetime:
 
 
 def make_printer(outline: Outline, now: datetime) -> Printer:
-    return Printer(Console(), outline.zone, now)
+    return Printer(make_console(), outline.zone, now)
+
+
+def make_console() -> Console:
+    """As wide as the terminal; where there is none, wide enough that nothing has to be folded."""
+    fits = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console() if fits else Console(width=WIDTH_OF_A_PIPE)
 
 
 def print_json(shape: Any) -> None:  # noqa: ANN401 - whatever JSON has

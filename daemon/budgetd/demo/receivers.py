@@ -202,7 +202,7 @@ class _SmtpServer(Controller):
         # The base class connects to the port that it was asked for, which is 0.
         assert isinstance(self.server, asyncio.Server)
         self.port = self.server.sockets[0].getsockname()[1]
-        super()._trigger_server()  # type: ignore[no-untyped-call]
+        super()._trigger_server()  # type: ignore[no-untyped-call]  # aiosmtpd's
 
     def stop(self, no_assert: bool = False) -> None:
         self.loop.call_soon_threadsafe(self._cut_connections)

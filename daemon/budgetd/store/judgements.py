@@ -82,15 +82,15 @@ def runs(db: Store, key: MeterKey, since: datetime) -> list[Run]:
 
 def rename_rule(db: Store, old: str, new: str) -> None:
     """What the rule remembers, and its open episodes, under its new name; where that is taken, nothing."""
-    taken = "SELECT 1 FROM watches AS others WHERE rule = ? AND others.account = w.account AND others.meter = w.meter"
-    moved = db.execute(
-        f"SELECT account, meter FROM watches AS w WHERE rule = ? AND NOT EXISTS ({taken})",  # noqa: S608 - ours alone
-        [old, new],
-    ).fetchall()
-    for account, meter in moved:
-        where = "WHERE rule = ? AND account = ? AND meter = ?"
-        db.execute(f"UPDATE watches SET rule = ? {where}", [new, old, account, meter])  # noqa: S608
-        db.execute(f"UPDATE episodes SET rule = ? {where} AND ended_at IS NULL", [new, old, account, meter])  # noqa: S608
+    free = """
+        SELECT account, meter FROM watches AS w WHERE rule = ? AND NOT EXISTS (
+            SELECT 1 FROM watches AS others WHERE rule = ? AND others.account = w.account AND others.meter = w.meter)
+    """
+    for account, meter in db.execute(free, [old, new]).fetchall():
+        moved = [new, old, account, meter]
+        db.execute("UPDATE watches SET rule = ? WHERE rule = ? AND account = ? AND meter = ?", moved)
+        episodes = "UPDATE episodes SET rule = ? WHERE rule = ? AND account = ? AND meter = ? AND ended_at IS NULL"
+        db.execute(episodes, moved)
 
 
 def write_judgement(db: Store, accounts: Sequence[str], judgement: Judgement) -> None:
