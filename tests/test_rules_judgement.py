@@ -381,3 +381,23 @@ def test_what_ends_was_open_and_each_notice_has_its_change(
         assert ended <= open_
         assert {one.episode for one in judgement.changes if one.kind is RESOLVED} == ended
         open_ = {watch.episode.id for watch in bench.watches.values() if watch.episode}
+
+
+TEXTS = st.text(max_size=5)
+
+
+@given(
+    st.lists(st.none() | st.integers(-100, 1000), max_size=12), TEXTS, TEXTS, st.sets(st.sampled_from(sorted(SILENT)))
+)
+def test_other_texts_and_other_channels_change_nothing(
+    remaining: list[int | None], owner: str, at_zero: str, channels: set[str]
+) -> None:
+    bench = Bench()
+    now = NOON
+    for count, value in enumerate(remaining):
+        now = minutes(5 * count)
+        bench.judge(now, credits_(value, now))
+    bench.accounts = [replace(account(), owner=owner, at_zero=at_zero, title=owner)]
+    bench.routing = Routing(routes=(), group_wait=dict.fromkeys(channels, timedelta(seconds=1)))
+    again = bench.judge(now, credits_(remaining[-1] if remaining else None, now))
+    assert (again.watches, again.ended, again.changes, again.notices) == ((), (), (), ())

@@ -488,3 +488,21 @@ def test_a_new_config_is_taken_over_without_a_word_too_many(stage: Stage) -> Non
         told = [one for one in stage.inbox.received[before:] if "Rule low-credits" in one.body]
         assert told == []
         assert daemon.stop() == 0
+
+
+# --- acks and silences, by commands beside the running daemon
+
+
+def test_a_silence_holds_and_its_end_tells(stage: Stage) -> None:
+    with run(stage).ready() as daemon:
+        said = daemon.ask("silence", "--account", "voice-prod", "--for", "1h")
+        silence = said.partition(":")[0]
+        spend(stage)
+        held = "SELECT count(*) FROM notices WHERE state = 'held'"
+        wait_until(lambda: rows(stage, held) == [(1,)], "the held notice")
+        assert [one.title for one in stage.inbox.received if "voice-prod" in one.title] == []
+        daemon.ask("holds", "end", silence)
+        ended = time.monotonic()
+        wait_for_message(stage, "WARNING voice-prod")
+        assert time.monotonic() - ended < 5
+        assert daemon.stop() == 0

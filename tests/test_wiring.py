@@ -444,7 +444,13 @@ def test_a_route_as_it_is_written(write_config: WriteConfig) -> None:
         ),
         pytest.param(
             f"{ACCOUNT}{CHANNEL}[rules.top]\non = {{ kind = 'balance' }}\nwarning = 'auto_topup'",
-            ["rules.top: auto_topup is never given by the meters that it watches"],
+            [
+                (
+                    "rules.top: auto_topup is never given by the meters that it watches; known: burn_per_day, "
+                    "days_until_expiry, expires_at, granted, overage, overage_price, remaining, remaining_percent, "
+                    "runway_days, used, used_percent"
+                )
+            ],
             id="a rule on a field that the vendor does not give",
         ),
         pytest.param(

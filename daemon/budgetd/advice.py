@@ -39,9 +39,11 @@ def _in_vain(rule: Rule, outline: Outline) -> Iterator[tuple[str, str]]:
     connected = any(rule.watches(account, CONNECTION, Kind.CONNECTION) for account in accounts)
     if meters and not watched and not connected:
         yield f"rules.{rule.name}.on", f"matches no meter{_nearest(rule, outline)}"
-    never = {name for name in rule.own_names if watched and all(name not in meter.gives for meter in watched)}
-    for name in sorted(never - FROM_HISTORY):
-        yield f"rules.{rule.name}", f"{name} is never given by the meters that it watches"
+    given = sorted(frozenset[str]().union(*(meter.gives for meter in watched)))
+    for name in sorted(rule.own_names - FROM_HISTORY) if watched else ():
+        if name not in given:
+            hint = did_you_mean(name, given)
+            yield f"rules.{rule.name}", f"{name} is never given by the meters that it watches{hint}"
 
 
 def _example(rule: Rule, meter: Meter) -> str:
