@@ -164,7 +164,7 @@ class _Verdicts:
         verdict = evaluate(rule, view, siblings)
         taken = step(rule, watch, verdict, view, self.now, account.stale_after)
         self.reasons[watch.key] = taken.reason
-        if taken.watch != watch:
+        if taken.watch is not watch and taken.watch != watch:
             self.watches.append(taken.watch)
         if taken.ended:
             self.ended.append(taken.ended)

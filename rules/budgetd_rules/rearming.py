@@ -32,12 +32,12 @@ def follow_window(rule: Rule, watch: Watch, view: View, now: datetime) -> tuple[
     reading = view.reading
     ends_at = None if reading.rolling else reading.time(_WINDOW_ENDS.get(reading.kind, ""))
     if ends_at is None or ends_at == watch.window:
-        return (replace(watch, rollover=None) if ends_at else watch), False
+        return (replace(watch, rollover=None) if ends_at and watch.rollover else watch), False
     if watch.window is None:
         return replace(watch, window=ends_at), False
     tolerance = max(min(HOUR, (ends_at - now) / 10), _JITTER)
     if abs(ends_at - watch.window) <= tolerance:
-        return replace(watch, rollover=None), False
+        return (replace(watch, rollover=None) if watch.rollover else watch), False
     moved = replace(watch, window=ends_at, rollover=None, told_steps=watch.told_steps & passed_steps(rule, view))
     if now < watch.window - tolerance or ends_at < watch.window or watch.episode is None:
         return moved, False

@@ -39,7 +39,10 @@ def step(rule: Rule, watch: Watch, verdict: Verdict, view: View, now: datetime, 
     watch, rolled = follow_window(rule, watch, view, now)
     watch, recoined = follow_currency(watch, view)
     watch, noted = note_changes(rule, watch, view, now)
-    watch = replace(watch, parked_at=None, pending=_pend(rule, watch, verdict, view.reading.as_of, stale_after))
+    pending = _pend(rule, watch, verdict, view.reading.as_of, stale_after)
+    # Nearly always nothing changes, and a copy costs more than all the rest: only what differs is copied.
+    if watch.parked_at or pending != watch.pending:
+        watch = replace(watch, parked_at=None, pending=pending)
     level = _due_level(rule, watch, verdict, now)
     if watch.episode is None:
         taken = _while_quiet(rule, watch, verdict, level, view, now)
@@ -51,10 +54,10 @@ def step(rule: Rule, watch: Watch, verdict: Verdict, view: View, now: datetime, 
         taken = Step(watch=watch, changes=(), reason=Reason.ROLLING_OVER)
     else:
         taken = _while_open(rule, watch, watch.episode, verdict, level, view, now, stale_after)
-    woken = replace(taken.watch, wake_at=wake_at(rule, taken.watch, view.reading, now, stale_after))
-    if noted:
-        return replace(taken, watch=woken, changes=(*taken.changes, noted), reason=taken.reason)
-    return replace(taken, watch=woken)
+    wake = wake_at(rule, taken.watch, view.reading, now, stale_after)
+    if wake != taken.watch.wake_at:
+        taken = replace(taken, watch=replace(taken.watch, wake_at=wake))
+    return replace(taken, changes=(*taken.changes, noted)) if noted else taken
 
 
 def end(watch: Watch, reason: Reason, now: datetime, *, unsaid: bool = False) -> Step:
