@@ -122,6 +122,15 @@ def test_easing_needs_two_readings_and_its_time() -> None:
     assert all(change.unsaid for change in eased.changes)
 
 
+def test_easing_does_not_elapse_while_nobody_knows() -> None:
+    """Better twice, unknown for long, and then the hour is over at a reading that says nothing."""
+    follower = follow(rule(), [0, 100, None, None, None, None, 100])
+    assert not follower.see(reading(as_of=minutes(80))).changes
+    assert [change.kind for change in follower.see(reading(as_of=minutes(90), remaining=100)).changes] == [
+        ChangeKind.EASED
+    ]
+
+
 @pytest.mark.parametrize("state", ["quiet", "warning", "critical"])
 @pytest.mark.parametrize("warning", [True, False, UNKNOWN], ids=lambda truth: f"warning {truth}")
 @pytest.mark.parametrize("critical", [True, False, UNKNOWN], ids=lambda truth: f"critical {truth}")

@@ -99,7 +99,8 @@ def _while_open(
     if _is_over(rule, episode, verdict):
         return _resolve(watch, episode, _why_over(episode, verdict, view), now)
     watch = replace(watch, easing=_ease_on(watch, episode, verdict, view.reading.as_of, stale_after))
-    if watch.easing and watch.easing.lasted(rule.ease_for, now):
+    is_off = verdict.off.get(episode.level) is True
+    if is_off and watch.easing and watch.easing.lasted(rule.ease_for, now):
         return _ease(rule, watch, episode, verdict, now)
     watch = _note_worst(watch, episode, view)
     reminder = reminder_due(rule, watch, view, now)
