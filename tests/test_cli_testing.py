@@ -217,7 +217,7 @@ def test_a_bad_file_is_one_line(shell: Shell, file: str, problem: str) -> None:
     ("top", "problem"),
     [
         pytest.param(
-            'include = ["pack:essential"]', "include[0]: no pack is named 'essential'; did you mean", id="pack"
+            'include = ["pack:essential"]', "include#1: no pack is named 'essential'; did you mean", id="pack"
         ),
         pytest.param('timezone = "Mars/Base"', "timezone: no time zone is named 'Mars/Base'", id="zone"),
         pytest.param('config = "none.toml"', "can't be read: No such file or directory", id="config"),

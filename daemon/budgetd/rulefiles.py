@@ -76,9 +76,9 @@ def _included(tables: Tables, path: Path) -> Iterator[Path]:
     include = daemon.get("include", []) if isinstance(daemon, dict) else []
     if not isinstance(include, list):
         return
-    for number, entry in enumerate(include):
+    for number, entry in enumerate(include, start=1):
         if isinstance(entry, str):
-            yield from _files(entry, path, f"{path}: daemon.include[{number}]")
+            yield from _files(entry, path, f"{path}: daemon.include#{number}")
 
 
 def _files(entry: str, path: Path, where: str) -> list[Path]:
