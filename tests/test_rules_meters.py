@@ -237,7 +237,18 @@ def test_hours_until_reset(resets_in: timedelta, expected: Decimal) -> None:
             {"days_since_payment": D(3), "status": "active", "trial": False, "plan": UNKNOWN},
             id="subscription paid",
         ),
-        pytest.param(Kind.SUBSCRIPTION, {}, {"days_since_payment": UNKNOWN}, id="subscription, nothing said"),
+        pytest.param(
+            Kind.SUBSCRIPTION,
+            {"changes_at": NOW + 3 * DAY, "changes_to": "Free"},
+            {"days_until_change": D(3), "changes_to": "Free", "plan": UNKNOWN},
+            id="subscription about to change",
+        ),
+        pytest.param(
+            Kind.SUBSCRIPTION,
+            {},
+            {"days_since_payment": UNKNOWN, "days_until_change": UNKNOWN},
+            id="subscription, nothing said",
+        ),
         pytest.param(Kind.CHARGE, {"due_at": NOW + 3 * DAY}, {"days_until_due": D(3)}, id="charge due"),
         pytest.param(Kind.CHARGE, {"due_at": NOW - 3 * DAY}, {"days_until_due": D(-3)}, id="charge overdue"),
         pytest.param(Kind.CHARGE, {"amount": D(9)}, {"days_until_due": UNKNOWN}, id="charge without a date"),
@@ -273,6 +284,7 @@ AT_WHOLE_DAYS = [
     [
         (Kind.BALANCE, "expires_at", "days_until_expiry"),
         (Kind.SUBSCRIPTION, "expires_at", "days_until_expiry"),
+        (Kind.SUBSCRIPTION, "changes_at", "days_until_change"),
         (Kind.CHARGE, "due_at", "days_until_due"),
     ],
 )
@@ -366,6 +378,12 @@ def test_a_reading_goes_stale(age: timedelta, expected: bool) -> None:
             {"status": "active", "active": True, "auto_renew": True, "days_until_expiry": D(9), "last_payment_at": NOW},
             {"auto_renew": True, "days_until_expiry": D(9), "last_payment_at": NOW, "days_since_payment": D(0)},
             id="subscription",
+        ),
+        pytest.param(
+            Kind.SUBSCRIPTION,
+            {"plan": "Pro", "pending_change": True, "changes_at": NOW + DAY, "changes_to": "Free"},
+            {"changes_at": NOW + DAY, "changes_to": "Free", "days_until_change": D(1)},
+            id="subscription that changes",
         ),
         pytest.param(
             Kind.CHARGE,

@@ -77,6 +77,7 @@ def test_one_request_that_does_not_get_through_is_enough() -> None:
 
 WORST_FIRST = [
     Cause.REJECTED,
+    Cause.CREDENTIAL,
     Cause.EXHAUSTED,
     Cause.UNREACHABLE,
     Cause.VENDOR_ERROR,

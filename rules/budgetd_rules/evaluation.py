@@ -99,6 +99,7 @@ def _minute(_reading: Reading, now: datetime) -> datetime:
 
 _CLOCKED: Mapping[str, Callable[[Reading, datetime], datetime | None]] = {
     "days_until_expiry": _expiry,
+    "days_until_change": lambda reading, now: _end(reading, "changes_at", now),
     "days_until_due": lambda reading, now: _end(reading, "due_at", now),
     "days_since_payment": lambda reading, now: _end(reading, "last_payment_at", now),
     "hours_since_success": _minute,

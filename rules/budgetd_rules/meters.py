@@ -52,8 +52,11 @@ FIELD_TYPES: Final[Mapping[str, ValueType]] = MappingProxyType(
         "blind": ValueType.BOOL,
         "burn_per_day": ValueType.NUMBER,
         "cause": ValueType.TEXT,
+        "changes_at": ValueType.TIME,
+        "changes_to": ValueType.TEXT,
         "currency": ValueType.TEXT,
         "days_since_payment": ValueType.NUMBER,
+        "days_until_change": ValueType.NUMBER,
         "days_until_due": ValueType.NUMBER,
         "days_until_expiry": ValueType.NUMBER,
         "detail": ValueType.TEXT,
@@ -80,6 +83,7 @@ FIELD_TYPES: Final[Mapping[str, ValueType]] = MappingProxyType(
         "resets_at": ValueType.TIME,
         "runway_days": ValueType.NUMBER,
         "status": ValueType.TEXT,
+        "topup_below": ValueType.NUMBER,
         "trial": ValueType.BOOL,
         "used": ValueType.NUMBER,
         "used_percent": ValueType.NUMBER,
@@ -111,6 +115,7 @@ _OURS_ALONE: Final = frozenset(
         "blind",
         "burn_per_day",
         "days_since_payment",
+        "days_until_change",
         "days_until_due",
         "hours_since_success",
         "hours_until_reset",
@@ -131,6 +136,7 @@ KINDS: Final[Mapping[Kind, KindFields]] = MappingProxyType(
                 "overage_allowed",
                 "overage_price",
                 "auto_topup",
+                "topup_below",
                 "currency",
             ),
             ("remaining_percent", "used_percent", "overage", "days_until_expiry", "burn_per_day", "runway_days"),
@@ -145,8 +151,19 @@ KINDS: Final[Mapping[Kind, KindFields]] = MappingProxyType(
             ("amount", "currency", "period_start", "period_end", "limit"), ("used_percent",), "amount"
         ),
         Kind.SUBSCRIPTION: KindFields(
-            ("status", "active", "trial", "plan", "expires_at", "auto_renew", "pending_change", "last_payment_at"),
-            ("days_until_expiry", "days_since_payment"),
+            (
+                "status",
+                "active",
+                "trial",
+                "plan",
+                "expires_at",
+                "auto_renew",
+                "pending_change",
+                "changes_at",
+                "changes_to",
+                "last_payment_at",
+            ),
+            ("days_until_expiry", "days_until_change", "days_since_payment"),
             "days_until_expiry",
         ),
         Kind.CHARGE: KindFields(("amount", "currency", "due_at", "paid"), ("days_until_due",), "days_until_due"),
@@ -160,9 +177,10 @@ KINDS: Final[Mapping[Kind, KindFields]] = MappingProxyType(
 )
 
 # What stays as last read when a reading is stale: a date does not move because the vendor is silent, and
-# neither does what decides whether the date matters (an automatic renewal, a charge that was paid).
+# neither does what decides whether the date matters (an automatic renewal, a charge that was paid) or what comes then.
 _OUTLASTS_STALENESS: Final = frozenset(
-    {name for name, type_ in FIELD_TYPES.items() if type_ is ValueType.TIME} | {"auto_renew", "paid", "currency"}
+    {name for name, type_ in FIELD_TYPES.items() if type_ is ValueType.TIME}
+    | {"auto_renew", "changes_to", "paid", "currency"}
 )
 
 
@@ -344,8 +362,11 @@ def _spend(reading: Reading, _as_read: Reading, _now: datetime) -> dict[str, Val
 
 
 def _subscription(_reading: Reading, as_read: Reading, now: datetime) -> dict[str, Value]:
-    paid_at = as_read.time("last_payment_at")
-    return {"days_since_payment": whole_days_since(paid_at, now) if paid_at else UNKNOWN}
+    changes_at, paid_at = as_read.time("changes_at"), as_read.time("last_payment_at")
+    return {
+        "days_until_change": days_until(changes_at, now) if changes_at else UNKNOWN,
+        "days_since_payment": whole_days_since(paid_at, now) if paid_at else UNKNOWN,
+    }
 
 
 def _charge(_reading: Reading, as_read: Reading, now: datetime) -> dict[str, Value]:

@@ -21,6 +21,8 @@ class Cause(StrEnum):
     """DNS, connect, TLS, time-out."""
     REJECTED = "rejected"
     """401 or 403: a wrong or expired key, or the wrong kind of key."""
+    CREDENTIAL = "credential"
+    """The command that fetches the key failed: the vendor was not asked."""
     NOT_FOUND = "not_found"
     RATE_LIMITED = "rate_limited"
     EXHAUSTED = "exhausted"
@@ -97,6 +99,7 @@ _WORST_FIRST: Final[Mapping[Cause, int]] = {
     for rank, cause in enumerate(
         [
             Cause.REJECTED,
+            Cause.CREDENTIAL,
             Cause.EXHAUSTED,
             Cause.UNREACHABLE,
             Cause.VENDOR_ERROR,
