@@ -67,6 +67,7 @@ HEAD: Final = """
 name = "acme"
 title = "Acme"
 docs = "docs.acme.example"
+evidence = "confirmed"
 base_url = "https://api.acme.example"
 auth = { header = "Authorization", value = "Bearer {api_key}" }
 

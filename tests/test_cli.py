@@ -428,6 +428,7 @@ def test_status_as_json(told: Path, budgetd: Budgetd) -> None:
             "overage_allowed": None,
             "overage_price": None,
             "auto_topup": None,
+            "topup_below": None,
             "currency": None,
             "remaining_percent": "0.1805",
             "used_percent": "99.8195",
@@ -557,7 +558,7 @@ def test_providers_as_json(budgetd: Budgetd) -> None:
     shapes = budgetd("providers", "--json").json
     assert [one["provider"] for one in shapes] == ["cargo", "cekura", "sonzai", "uniqos"]
     for shape in shapes:
-        assert list(shape) == ["provider", "title", "docs", "key", "meters"]
+        assert list(shape) == ["provider", "title", "docs", "evidence", "key", "meters"]
         assert all(list(meter) == ["meter", "kind", "unit", "fields"] for meter in shape["meters"])
         assert all(meter["kind"] in list(Kind) and meter["fields"] for meter in shape["meters"])
     assert [meter["meter"] for meter in shapes[2]["meters"]] == ["credits", "postpaid", "contract", "schedule"]

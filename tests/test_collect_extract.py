@@ -98,6 +98,35 @@ def test_a_number_keeps_the_vendors_digits() -> None:
     assert str(Reader(type=ValueType.NUMBER).read("50000.00", NOW, hide(KEY))) == "50000.00"
 
 
+CENTS = Reader(type=ValueType.NUMBER, factor=Decimal("0.01"))
+OWED = Reader(type=ValueType.NUMBER, factor=Decimal("-0.01"), unlimited=frozenset({Decimal(-1)}))
+SCALED: dict[str, tuple[Reader, object, str]] = {
+    "cents": (CENTS, Decimal(1234), "12.34"),
+    "cents as text": (CENTS, "-1000", "-10.00"),
+    "digit for digit": (CENTS, "12345678901234567890123456789.123456789", "123456789012345678901234567.89123456789"),
+    "negated": (OWED, "-1000", "10.00"),
+    "nothing, negated": (OWED, Decimal(0), "0.00"),
+    "no limit is neither scaled nor negated": (OWED, "-1.0", "unlimited"),
+    "a factor above one": (Reader(type=ValueType.NUMBER, factor=Decimal(1000)), "1.50", "1500.00"),
+}
+
+
+@pytest.mark.parametrize(("reader", "raw", "value"), SCALED.values(), ids=SCALED.keys())
+def test_a_number_is_scaled_exactly(reader: Reader, raw: object, value: str) -> None:
+    found = reader.read(raw, NOW, hide(KEY))
+    assert ("unlimited" if found is UNLIMITED else str(found)) == value
+
+
+def test_numbers_are_scaled_one_by_one() -> None:
+    reader = Reader(type=ValueType.NUMBERS, factor=Decimal("0.01"))
+    assert reader.read([Decimal(5), "250"], NOW, hide(KEY)) == (Decimal("0.05"), Decimal("2.50"))
+
+
+def test_a_number_that_is_too_large_once_it_is_scaled_is_refused() -> None:
+    with pytest.raises(MalformedError, match="expected a number, got the number 9E"):
+        Reader(type=ValueType.NUMBER, factor=Decimal(1000)).read(Decimal("9e29"), NOW, hide(KEY))
+
+
 WRONG: dict[str, tuple[ValueType, object, str]] = {
     "thousands": (ValueType.NUMBER, "1,234.50", "expected a number, got the text '1,234.50'"),
     "a currency": (ValueType.NUMBER, "$5", "got the text '$5'"),
@@ -211,6 +240,56 @@ def test_a_failure_is_one_outage_and_no_reading(outcome: Outcome, outage: str) -
     assert poll.outages[0].detail.isprintable()
     assert poll.readings == ()
     assert poll.answered == frozenset()
+
+
+ENVELOPE = HEAD.replace(
+    "auth =",
+    "success = 'code == `0`'\ncauses = { rejected = \"msg == 'bad key'\" }\nkey_hint = 'an org key'\nauth =",
+)
+LEFT = 'left = { path = "data.left", type = "number" }\n[meters.credits]\nkind = "balance"\nremaining = "left"\n'
+GOOD = {"code": 0, "data": {"left": 7}}
+ENVELOPES: dict[str, tuple[Outcome, str]] = {
+    "a success": (answer(GOOD), ""),
+    "a failure": (
+        answer(GOOD | {"code": 7, "message": "No such team"}),
+        "vendor_error: HTTP 200 (and yet a failure, by its body): No such team",
+    ),
+    "a failure that says why": (
+        answer({"code": 7, "msg": "bad key"}),
+        "rejected: HTTP 200 (and yet a failure, by its body); an org key",
+    ),
+    "no word of it": (answer({"data": {"left": 7}}), "vendor_error: HTTP 200 (and yet a failure, by its body)"),
+    "not quite true": (answer(GOOD | {"code": False}), "vendor_error: HTTP 200 (and yet a failure"),
+    "a list": (answer([1]), "vendor_error: HTTP 200 (and yet a failure"),
+    "nothing": (answer("null"), "malformed: HTTP 200: expected an object, got null"),
+    "no JSON": (answer("<p>"), "malformed: HTTP 200: expected JSON, got a page of HTML"),
+    "another failure": (answer(GOOD, 503), "vendor_error: HTTP 503"),
+}
+
+
+@pytest.mark.parametrize(("outcome", "outage"), ENVELOPES.values(), ids=ENVELOPES.keys())
+def test_an_envelope_says_whether_it_is_a_success(tmp_path: Path, outcome: Outcome, outage: str) -> None:
+    poll = read(load_provider(write_provider(tmp_path, ENVELOPE + LEFT)), info=outcome)
+    if outage:
+        assert details(poll)[0].startswith(f"info {outage}")
+        assert (poll.readings, poll.answered) == ((), frozenset())
+    else:
+        assert poll.outages == ()
+        assert fields(poll, "credits") == {"remaining": Decimal(7)}
+
+
+def test_a_request_may_have_an_envelope_of_its_own(tmp_path: Path) -> None:
+    text = ENVELOPE.replace('path = "/info"', 'path = "/info"\nsuccess = "ok"') + LEFT
+    provider = load_provider(write_provider(tmp_path, text))
+    assert read(provider, info=answer({"ok": True, "data": {"left": 7}})).outages == ()
+    assert [outage.cause for outage in read(provider, info=answer(GOOD)).outages] == [Cause.VENDOR_ERROR]
+
+
+def test_what_is_optional_may_be_empty_whatever_a_success_is(tmp_path: Path) -> None:
+    text = ENVELOPE.replace('path = "/info"', 'path = "/info"\noptional = true') + LEFT
+    poll = read(load_provider(write_provider(tmp_path, text)), info=answer({}))
+    assert (poll.outages, poll.readings) == ((), ())
+    assert poll.answered == {"credits"}
 
 
 PAUSES: dict[str, tuple[int, str, timedelta | None]] = {
@@ -371,12 +450,86 @@ def test_an_empty_list_was_read(tmp_path: Path, items: object) -> None:
         ([{"id": "a"}, 7], "meters.pay: item 1 has no key"),
         ([{"id": "a"}, None], "meters.pay: item 1 has no key"),
         ([{"id": "a"}, {"id": "b"}, {"id": "b"}], "meters.pay: item 1 has the key 'b', which another has too"),
+        ({}, "meters.pay.each: expected a list, got an object"),
     ],
 )
 def test_a_list_that_can_not_be_read_ends_nothing(tmp_path: Path, items: object, outage: str) -> None:
     poll = read(make_provider(tmp_path, LIST), info=answer({"at": "2026-05-12", "items": items}))
     assert details(poll)[0].startswith(f"info malformed: {outage}")
     assert meters(poll) in ([], ["pay/a"])
+    assert poll.answered == frozenset()
+
+
+OBJECT = """
+at = { path = "at", type = "time" }
+[meters.price]
+kind = "cap"
+each = "info.prices"
+key = "key"
+value = "item.value.cents / 100"
+"""
+
+
+@pytest.mark.parametrize(
+    ("prices", "caps"),
+    [
+        pytest.param({"sms": {"cents": 5}, "call": {"cents": "12.5"}}, {"sms": "0.05", "call": "0.125"}, id="named"),
+        pytest.param([{"key": "sms", "value": {"cents": 5}}], {"sms": "0.05"}, id="a list of the same"),
+        pytest.param({"sms": {"cents": None}}, {"sms": None}, id="nothing said"),
+        pytest.param({}, {}, id="empty"),
+        pytest.param([], {}, id="an empty list"),
+        pytest.param(None, {}, id="null"),
+    ],
+)
+def test_an_object_fans_out_by_its_names(tmp_path: Path, prices: object, caps: dict[str, str | None]) -> None:
+    poll = read(make_provider(tmp_path, OBJECT), info=answer({"at": "2026-05-12", "prices": prices}))
+    assert poll.outages == ()
+    assert poll.answered == {"price"}
+    found = {reading.key.meter: reading.fields for reading in poll.readings}
+    assert found == {f"price/{name}": {"value": Decimal(text)} if text else {} for name, text in caps.items()}
+
+
+def test_a_name_that_is_no_key_is_named(tmp_path: Path) -> None:
+    poll = read(make_provider(tmp_path, OBJECT), info=answer({"prices": {"a": {"cents": 1}, "": {"cents": 1}}}))
+    assert details(poll) == ["info malformed: meters.price: item 1 has no key"]
+    assert meters(poll) == ["price/a"]
+    assert poll.answered == frozenset()
+
+
+WITHIN = LIST.replace('key = "id"', 'key = "id"\nwithin = { time = "made.at", last = "30d" }')
+DAYS = [
+    pytest.param(NOW.isoformat(), True, id="now"),
+    pytest.param((NOW - timedelta(days=30)).isoformat(), True, id="thirty days ago"),
+    pytest.param((NOW - timedelta(days=30, seconds=1)).isoformat(), False, id="a second before"),
+    pytest.param((NOW + timedelta(seconds=1)).isoformat(), False, id="a second ahead"),
+    pytest.param("2026-05-12", True, id="today"),
+    pytest.param(NOW.timestamp() - 86400, True, id="yesterday, in seconds since 1970"),
+]
+
+
+@pytest.mark.parametrize(("at", "counts"), DAYS)
+def test_only_items_of_the_last_days_count(tmp_path: Path, at: object, counts: bool) -> None:
+    items = [{"id": "old", "cents": 1, "made": {"at": "2020-01-01"}}, {"id": "a", "cents": 1, "made": {"at": at}}]
+    poll = read(make_provider(tmp_path, WITHIN), info=answer(ITEMS | {"items": items}))
+    assert meters(poll) == (["pay/a"] if counts else [])
+    assert poll.outages == ()
+    assert poll.answered == {"pay"}
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        pytest.param(None, "has no time, so that nobody knows whether it counts", id="null"),
+        pytest.param({"at": "soon"}, "has no time: expected a time, got the text 'soon'", id="a word"),
+        pytest.param({"at": True}, "has no time: expected a time, got true", id="true"),
+        pytest.param("2026-05-01", "has no time, so that nobody knows whether it counts", id="elsewhere"),
+    ],
+)
+def test_an_item_without_a_time_is_named(tmp_path: Path, made: object, why: str) -> None:
+    items = [{"id": "b", "cents": 1, "made": made}, {"id": "a", "cents": 1, "made": {"at": "2026-05-01"}}]
+    poll = read(make_provider(tmp_path, WITHIN), info=answer(ITEMS | {"items": items}))
+    assert details(poll) == [f"info malformed: meters.pay: item 0 {why}"]
+    assert meters(poll) == ["pay/a"]
     assert poll.answered == frozenset()
 
 

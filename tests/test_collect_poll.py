@@ -9,8 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from budgetd.collect.poll import Source, make_source, poll
+from budgetd.collect.poll import poll
 from budgetd.collect.provider import load_provider
+from budgetd.collect.sources import Source, make_source
 from budgetd.credentials import Secret
 from budgetd.errors import ConfigError
 from budgetd.http import Client
@@ -163,3 +164,47 @@ def test_the_key_is_in_nothing_that_anybody_reads(echo: httpx.Response, caplog: 
     assert seen.outages
     for text in (repr(seen), repr(source), str(source), repr(list(source.requests.values())), caplog.text):
         assert KEY not in text
+
+
+TIMED = """
+left = { path = "left", type = "number" }
+[requests.costs]
+path = "/costs/{year}/{month}/{site}"
+query = { since = "{month_start_unix}", day = "{day_start_iso}", past = "{days_30_ago_date}", gone = "{team}" }
+headers = { X-Now = "{now_ms}" }
+values.spent = { path = "spent", type = "number" }
+[params.site]
+help = "which site"
+required = true
+[params.team]
+help = "which team"
+[meters.costs]
+kind = "spend"
+amount = "spent"
+limit = "left"
+"""
+
+
+def test_times_are_those_of_the_poll(tmp_path: Path) -> None:
+    sent: list[httpx.Request] = []
+
+    def vendor(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(200, json={"left": 9, "spent": 3})
+
+    provider = load_provider(write_provider(tmp_path, HEAD + TIMED))
+    source = make_source("acme", provider, Secret(KEY), params={"site": "a b"})
+    assert set(source.requests) == {"info"}
+    seen = poll_once(source, vendor)
+    assert sent[0].url == "https://api.acme.example/info"
+    assert sent[1].url.path == "/costs/2026/5/a b"
+    assert dict(sent[1].url.params) == {"since": "1777593600", "day": "2026-05-12T00:00:00Z", "past": "2026-04-12"}
+    assert sent[1].headers["X-Now"] == "1778595930000"
+    assert fields(seen, "costs") == {"amount": 3, "limit": 9}
+
+
+def test_a_timed_request_that_can_not_be_sent_is_found_before_it_is(tmp_path: Path) -> None:
+    text = HEAD + TIMED.replace('X-Now = "{now_ms}"', 'X-Site = "{site}-{now_ms}"')
+    provider = load_provider(write_provider(tmp_path, text))
+    with pytest.raises(ConfigError, match=r"accounts\.acme: the header X-Site would hold characters"):
+        make_source("acme", provider, Secret(KEY), params={"site": "a\nb"})

@@ -70,7 +70,10 @@ WRONG = {
         HEAD.replace("https://api", "https://me@api") + VALUES + METER,
         "neither a query nor a user",
     ),
-    "no key in the header": (HEAD.replace("{api_key}", "{token}") + VALUES + METER, "auth: its value holds {api_key}"),
+    "no key in the header": (
+        HEAD.replace("{api_key}", "{token}") + VALUES + METER,
+        "auth: nothing of it holds",
+    ),
     "no header's name": (HEAD.replace('"Authorization"', '"Author ization"') + VALUES + METER, "auth.header: "),
     "no duration": (
         HEAD.replace("auth =", 'interval = "5 minutes"\nauth =') + VALUES + METER,
@@ -147,7 +150,7 @@ WRONG = {
     ),
     "a placeholder that is no param": (
         HEAD.replace("/info", "/{organisation}/info") + "[params.organization]\nhelp = 'its id'\n" + METER,
-        "requests.info.path: {organisation} is not one of [params]; did you mean organization?",
+        "requests.info.path: {organisation} is neither one of [params] nor a time; did you mean organization?",
     ),
     "a path that may lack a part": (
         HEAD.replace("/info", "/{org}/info") + VALUES + METER + "[params.org]\nhelp = 'its id'",
@@ -156,6 +159,88 @@ WRONG = {
     "required with a default": (
         HEAD + VALUES + METER + "[params.org]\nhelp = 'its id'\nrequired = true\ndefault = '1'",
         "params.org: is required or has a default, not both",
+    ),
+    "no evidence": (HEAD.replace("evidence", "evidenc") + VALUES + METER, "evidence: is missing"),
+    "evidence of no kind": (
+        HEAD.replace('"confirmed"', '"certain"') + VALUES + METER,
+        'evidence: there is no "certain" here; known: confirmed, secondary',
+    ),
+    "a cause that is ours": (
+        HEAD.replace("auth =", "causes = { credential = 'x' }\nauth =") + VALUES + METER,
+        "causes.credential: credential is for a key that we can't get hold of",
+    ),
+    "a success that is no JMESPath": (
+        HEAD.replace("auth =", 'success = "code =="\nauth =') + VALUES + METER,
+        "success: 'code ==' is no JMESPath",
+    ),
+    "a query in the path": (HEAD.replace("/info", "/info?a=1") + VALUES + METER, "requests.info.path: does not have"),
+    "a brace that holds no name": (
+        HEAD.replace("/info", "/info/{a b}") + VALUES + METER,
+        "requests.info.path: has a brace without a name in it",
+    ),
+    "the key in a request": (
+        HEAD.replace("/info", "/{api_key}/info") + VALUES + METER,
+        "requests.info.path: {api_key} has its place in auth alone",
+    ),
+    "a time in all requests": (
+        HEAD.replace("auth =", 'headers = { X-Since = "{month_start_iso}" }\nauth =') + VALUES + METER,
+        "headers.X-Since: {month_start_iso} is a time, and times have their place in requests alone",
+    ),
+    "a time that is none": (
+        HEAD.replace("/info", "/info/{month_start_is}") + VALUES + METER,
+        "{month_start_is} is neither one of [params] nor a time; did you mean month_start_iso?",
+    ),
+    "a param with a time's name": (
+        HEAD + VALUES + METER + "[params.year]\nhelp = 'which'",
+        "params.year: is what templates call the key or a time: choose another",
+    ),
+    "a secret with a default": (
+        HEAD + VALUES + METER + "[params.app_key]\nhelp = 'its key'\nsecret = true\ndefault = 'x'",
+        "params.app_key: is secret, so it has no default",
+    ),
+    "scale of a text": (
+        HEAD + 'left = { path = "left", type = "text", scale = "0.01" }' + METER,
+        "values.left: scale and negate are for numbers",
+    ),
+    "scale by nothing": (
+        HEAD + 'left = { path = "left", type = "number", scale = 0 }' + METER,
+        "values.left.scale: is a factor between 1e-12 and 1e12",
+    ),
+    "a scale below nothing": (
+        HEAD + 'left = { path = "left", type = "number", scale = -1 }' + METER,
+        "values.left.scale: is a factor between",
+    ),
+    "an item of a path": (
+        HEAD + 'left = { path = "left", type = "number", item = 1 }' + METER,
+        "values.left: item is for headers",
+    ),
+    "an item of numbers": (
+        HEAD + 'left = { header = "X-Left", type = "numbers", item = 1 }' + METER,
+        "values.left: item is one value, while numbers are the whole list",
+    ),
+    "a pattern and an item": (
+        HEAD + "left = { header = 'X-Left', type = 'number', item = 1, pattern = '(a)' }" + METER,
+        "values.left: pattern does not go together with item",
+    ),
+    "a pattern without a group": (
+        HEAD + r"left = { header = 'X-Left', type = 'number', pattern = 'a=\d+' }" + METER,
+        "has 0 groups in round brackets; it takes one",
+    ),
+    "a pattern with two groups": (
+        HEAD + r"left = { header = 'X-Left', type = 'number', pattern = '(a)(b)' }" + METER,
+        "has 2 groups in round brackets; it takes one",
+    ),
+    "no pattern": (
+        HEAD + r"left = { header = 'X-Left', type = 'number', pattern = '(a' }" + METER,
+        "'(a' is no regular expression: missing )",
+    ),
+    "within of no list": (
+        HEAD + VALUES + METER + "within = { time = 'at', last = '30d' }",
+        "meters.credits: within is for lists",
+    ),
+    "within no time": (
+        HEAD + VALUES + METER + "each = 'info.a'\nkey = 'id'\nwithin = { last = '30d' }",
+        "meters.credits.within.time: is missing",
     ),
     "one name in two requests": (
         HEAD + VALUES + METER + '[requests.more]\npath = "/more"\nvalues.left = { path = "left", type = "number" }',

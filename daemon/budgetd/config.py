@@ -38,7 +38,6 @@ from budgetd_rules.rule import EASE_FOR
 
 SHORTEST_INTERVAL: Final = timedelta(seconds=1)
 SYSTEM_CONFIG: Final = Path("/etc/budgetd/config.toml")
-"""Bytes: some 50,000 accounts."""
 
 LevelName = Literal["warning", "critical"]
 RouteLevel = Literal["info", "warning", "critical"]
@@ -112,6 +111,8 @@ Number = Annotated[Decimal, Field(strict=False), BeforeValidator(_number)]
 SecretSetting = Annotated[
     Annotated[Secret, Tag(f"{TAG}text")] | Annotated[SecretSource, Tag(f"{TAG}table")], Discriminator(_text_or_table)
 ]
+PlainParam = Annotated[str | int, BeforeValidator(_param), Tag(f"{TAG}text")]
+ParamSetting = Annotated[PlainParam | Annotated[SecretSource, Tag(f"{TAG}table")], Discriminator(_text_or_table)]
 Interval = Annotated[Duration, AfterValidator(_interval)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Levels = Annotated[tuple[RouteLevel, ...], BeforeValidator(_one_or_more)]
@@ -131,7 +132,7 @@ class AccountTable(Table):
     api_key: SecretSetting = Field(description=f"write {SOURCES}")
     enabled: bool = True
     base_url: WebAddress | None = None
-    params: Mapping[str, Annotated[str | int, BeforeValidator(_param)]] = {}
+    params: Mapping[str, ParamSetting] = {}
     interval: Interval | None = None
     timeout: Duration = timedelta(seconds=30)
     stale_after: Duration | None = None

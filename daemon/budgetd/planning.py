@@ -12,8 +12,8 @@ from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from budgetd.collect.collector import Scheduled
-from budgetd.collect.poll import Source, make_source
 from budgetd.collect.provider import Provider, load_providers
+from budgetd.collect.sources import Setting, Source, make_source
 from budgetd.config import (
     AccountTable,
     ClockworkTable,
@@ -167,7 +167,8 @@ class _Planner:
     def _source(self, name: str, table: AccountTable, provider: Provider) -> Source | None:
         key = f"accounts.{name}"
         secret = self._secret(f"{key}.api_key", table.api_key)
-        if secret is None:
+        params = self._params(f"{key}.params", table, provider)
+        if secret is None or params is None:
             return None
         try:
             return make_source(
@@ -175,12 +176,30 @@ class _Planner:
                 provider=provider,
                 api_key=secret,
                 base_url=table.base_url,
-                params=table.params,
+                params=params,
                 timeout=table.timeout,
             )
         except ConfigError as error:
             self.problems += [f"{self.config.path}: {problem}" for problem in error.problems]
             return None
+
+    def _params(self, key: str, table: AccountTable, provider: Provider) -> dict[str, Setting] | None:
+        """None where one of them can't be had; a name that the provider does not know is its to refuse."""
+        params: dict[str, Setting | None] = {}
+        for name, setting in table.params.items():
+            param = provider.params.get(name)
+            if param and param.secret:
+                source = setting if isinstance(setting, SecretSource) else Secret(str(setting))
+                params[name] = self._secret(f"{key}.{name}", source)
+            elif not isinstance(setting, SecretSource):
+                params[name] = setting
+            elif param:
+                self._problem(f"{key}.{name}", "is no secret: give it as text in quotes, or as a whole number")
+                params[name] = None
+            else:
+                params[name] = "?"
+        found = {name: setting for name, setting in params.items() if setting is not None}
+        return found if len(found) == len(params) else None
 
     def _interval(self, table: AccountTable, provider: Provider) -> timedelta:
         wanted = table.interval or provider.interval or self.file.daemon.interval

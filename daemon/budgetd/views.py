@@ -150,11 +150,12 @@ class _Meter(Protocol):
     def gives(self) -> frozenset[str]: ...
 
 
-def provider_json(name: str, title: str, docs: str, key_hint: str, meters: Iterable[_Meter]) -> Json:
+def provider_json(name: str, title: str, docs: str, evidence: str, key_hint: str, meters: Iterable[_Meter]) -> Json:
     return {
         "provider": name,
         "title": title,
         "docs": docs,
+        "evidence": evidence,
         "key": key_hint,
         "meters": [
             {"meter": meter.name, "kind": meter.kind, "unit": meter.unit, "fields": sorted(meter.gives)}

@@ -253,7 +253,7 @@ def providers(
     if as_json:
         print_json(
             [
-                views.provider_json(one.name, one.title, one.docs, one.key_hint, one.meters.values())
+                views.provider_json(one.name, one.title, one.docs, one.evidence, one.key_hint, one.meters.values())
                 for one in known.values()
             ]
         )
@@ -261,7 +261,7 @@ def providers(
     printer = Printer(Console(), UTC, read_clock())
     for one in known.values():
         printer.say(f"{one.name}: {one.title}", "bold")
-        printer.say(f"  key: {one.key_hint}\n  docs: {one.docs}")
+        printer.say(f"  key: {one.key_hint}\n  docs: {one.docs} ({one.evidence})")
         for meter in one.meters.values():
             printer.say(f"  {meter.name} ({meter.kind}): {', '.join(sorted(meter.gives))}")
 

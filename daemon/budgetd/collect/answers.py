@@ -61,7 +61,7 @@ def judge(visit: Visit, plan: RequestPlan, outcome: Outcome) -> Seen:
     if plan.optional and outcome.status in (403, 404):
         return Seen(state=State.ABSENT, headers=headers)
     document, fault = read_body(plan, outcome, visit.redact)
-    cause = find_cause(visit.provider, outcome, document)
+    cause = find_cause(visit.provider, plan, outcome, document)
     if cause:
         visit.blame(plan.name, explain(visit.provider, outcome, document, cause, visit.redact), cause)
         return Seen(state=State.FAILED, headers=headers)
@@ -97,8 +97,8 @@ def _read_value(visit: Visit, value: ValuePlan, seen: Seen) -> Value:
 
 
 def _find_header(value: ValuePlan, headers: Mapping[str, str]) -> object:
-    text = next((headers[name] for name in value.headers if headers.get(name)), None)
-    return text.split(",") if text and value.reader.type is ValueType.NUMBERS else text
+    found = value.header.find(headers) if value.header else None
+    return found.split(",") if isinstance(found, str) and value.reader.type is ValueType.NUMBERS else found
 
 
 def has_any(values: Mapping[str, Value], lists: Iterable[Path], document: object) -> bool:

@@ -1,13 +1,15 @@
 """From the tables of a provider file to its plans: whether names, types and kinds fit each other."""
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
 from budgetd.collect.paths import PathError, compile_path
-from budgetd.collect.plans import Each, FieldPlan, Meter, RequestPlan, ValuePlan
-from budgetd.collect.tables import PLACEHOLDER, MeterTable, ProviderTable, RequestTable, ValueTable
+from budgetd.collect.plans import Each, FieldPlan, Meter, RequestPlan, ValuePlan, Within
+from budgetd.collect.tables import MeterTable, ProviderTable, RequestTable, ValueTable, WithinTable
+from budgetd.collect.templates import API_KEY, TIMES, is_braced, is_time, names_in
 from budgetd.collect.values import NOUNS, Reader
 from budgetd.validation import did_you_mean
 from budgetd_rules.expressions import ExpressionError, compile_condition, compile_expression
@@ -15,8 +17,8 @@ from budgetd_rules.meters import FIELD_TYPES, KINDS, Kind, MeterKey, Reading, vi
 from budgetd_rules.values import UNKNOWN, Value, ValueType
 
 ITEM: Final = "item"
-# What only the history of the readings tells.
-_FROM_HISTORY: Final = frozenset({"burn_per_day", "runway_days"})
+# In a path to what names an item, it stands for the name that an object has the item under.
+_KEY: Final = re.compile(r"\bkey\b")
 
 
 class Assembly:
@@ -29,23 +31,31 @@ class Assembly:
         self.requests = tuple(self._plan_request(name, request) for name, request in table.requests.items())
         self.meters = {name: self._plan_meter(name, meter) for name, meter in table.meters.items()}
         for header, text in table.headers.items():
-            self._check_placeholders(f"headers.{header}", text)
+            self._check_template(f"headers.{header}", text)
+        for key, text in table.auth.texts.items():
+            self._check_template(f"auth.{key}", text, is_needed=key == "basic", is_auth=True)
         if table.identity is not None and table.identity not in self._values:
             hint = did_you_mean(table.identity, list(self._values))
             self.problems.append(f"identity: no value is named {table.identity}{hint}")
 
     def _plan_request(self, name: str, request: RequestTable) -> RequestPlan:
         where = f"requests.{name}"
-        self._check_placeholders(f"{where}.path", request.path, always=True)
-        for key, text in request.query.items():
-            self._check_placeholders(f"{where}.query.{key}", text)
+        self._check_template(f"{where}.path", request.path, is_needed=True, is_timed=True)
+        for part, templates in {"query": request.query, "headers": request.headers}.items():
+            for key, text in templates.items():
+                self._check_template(f"{where}.{part}.{key}", text, is_timed=True)
+        texts = (request.path, *request.query.values(), *request.headers.values())
+        success = request.success or self._table.success
         return RequestPlan(
             name=name,
             path=request.path,
             query=request.query,
+            headers=request.headers,
+            times=frozenset(name for text in texts for name in names_in(text) if is_time(name)),
             optional=request.optional,
             body=request.body,
             unwrap=request.unwrap,
+            success=compile_path(success) if success is not None else None,
             values=tuple(self._plan_value(name, key, value) for key, value in request.values.items()),
         )
 
@@ -60,8 +70,8 @@ class Assembly:
             name=name,
             request=request,
             path=compile_path(value.path) if value.path is not None else None,
-            headers=value.headers,
-            reader=Reader(type=value.type, encoding=value.encoding, unlimited=unlimited),
+            header=value.place,
+            reader=Reader(type=value.type, encoding=value.encoding, unlimited=unlimited, factor=value.factor),
         )
         return self._values[name]
 
@@ -73,7 +83,7 @@ class Assembly:
         each = self._plan_each(f"{where}.each", meter)
         values = self._list_values(fields.values())
         if not meter.fields:
-            self.problems.append(f"{where}: has no field; a {meter.kind} has {', '.join(_fields_of(meter.kind))}")
+            self.problems.append(f"{where}: has no field; a {meter.kind} has {', '.join(KINDS[meter.kind].given)}")
         elif fields == planned and not (values or meter.each):
             self.problems.append(f"{where}: no field of it comes from a value, so that it could never change")
         used = values | self._list_values([when] if when else [])
@@ -91,7 +101,7 @@ class Assembly:
         )
 
     def _plan_field(self, where: str, name: str, text: str, meter: MeterTable) -> FieldPlan | None:
-        fields = _fields_of(meter.kind)
+        fields = KINDS[meter.kind].given
         if name not in fields:
             hint = did_you_mean(name, [*fields, *MeterTable.model_fields])
             self.problems.append(f"{where}: a {meter.kind} has no such field{hint}")
@@ -134,27 +144,47 @@ class Assembly:
             hint = did_you_mean(request, list(self._table.requests))
             self.problems.append(f"{where}: begins with the name of a request, and there is no {request!r}{hint}")
         try:
-            return Each(request=request, path=compile_path(path or "@"), key=compile_path(meter.key))
+            return Each(
+                request=request,
+                path=compile_path(path or "@"),
+                key=compile_path(meter.key),
+                takes_objects=_KEY.search(meter.key) is not None,
+                within=_plan_within(meter.within) if meter.within else None,
+            )
         except PathError as error:
             self.problems.append(f"{where}: {error}")
             return None
 
-    def _check_placeholders(self, where: str, text: str, *, always: bool = False) -> None:
-        for name in PLACEHOLDER.findall(text):
+    def _check_template(
+        self, where: str, text: str, *, is_needed: bool = False, is_timed: bool = False, is_auth: bool = False
+    ) -> None:
+        """`is_needed`: it can't be left out where a param is not given."""
+        for name in names_in(text):
             param = self._table.params.get(name)
-            if param is None:
-                hint = did_you_mean(name, list(self._table.params))
-                self.problems.append(f"{where}: {{{name}}} is not one of [params]{hint}")
-            elif always and not param.required and param.default is None:
+            if param is None and not (is_timed and is_time(name)) and not (is_auth and name == API_KEY):
+                self.problems.append(f"{where}: {self._no_such_name(name, is_timed=is_timed)}")
+            elif param and is_needed and not param.required and param.default is None:
                 self.problems.append(f"{where}: needs params.{name} to be required, or to have a default")
+        if is_braced(text):
+            self.problems.append(f"{where}: has a brace without a name in it")
+
+    def _no_such_name(self, name: str, *, is_timed: bool) -> str:
+        if name == API_KEY:
+            return f"{{{API_KEY}}} has its place in auth alone"
+        if is_time(name):
+            return f"{{{name}}} is a time, and times have their place in requests alone"
+        known = [*self._table.params, *(TIMES if is_timed else ())]
+        what = "neither one of [params] nor a time" if is_timed else "not one of [params]"
+        return f"{{{name}}} is {what}{did_you_mean(name, known)}"
 
     def _list_values(self, plans: Iterable[FieldPlan]) -> frozenset[str]:
         """Those that the expressions read, without the items' parts."""
         return frozenset(name for plan in plans for name in plan.expression.names if name in self._values)
 
 
-def _fields_of(kind: Kind) -> tuple[str, ...]:
-    return tuple(name for name in KINDS[kind].all if name not in _FROM_HISTORY)
+def _plan_within(table: WithinTable) -> Within:
+    reader = Reader(type=ValueType.TIME, encoding=table.encoding)
+    return Within(time=compile_path(table.time), reader=reader, last=table.last)
 
 
 _SAMPLES: Final[Mapping[ValueType, Value]] = {

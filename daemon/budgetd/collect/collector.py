@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from budgetd.collect.poll import Source, poll
+from budgetd.collect.poll import poll
+from budgetd.collect.sources import Source
 from budgetd.http import Client
 from budgetd.store import polls
 from budgetd.store.database import Store

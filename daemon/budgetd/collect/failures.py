@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from budgetd.collect.paths import Path, PathError
+from budgetd.collect.plans import RequestPlan
 from budgetd.collect.provider import Provider
 from budgetd.collect.texts import Redact, one_line
 from budgetd.collect.times import Encoding, parse_time
@@ -29,18 +30,23 @@ def is_success(answer: Answer) -> bool:
     return 200 <= answer.status < 300
 
 
-def find_cause(provider: Provider, answer: Answer, document: object) -> Cause | None:
-    """What the body itself says, else what the status means; None where the answer is no failure."""
+def find_cause(provider: Provider, plan: RequestPlan, answer: Answer, document: object) -> Cause | None:
+    """What the body itself says, else what the status means; None where the answer is no failure.
+
+    An empty body has no say in whether it is a success: that is a matter of its shape.
+    """
     for cause, condition in provider.causes:
-        if _follow(condition, document) is True:
+        if follow(condition, document) is True:
             return cause
     if is_success(answer):
-        return None
+        is_refused = plan.success and document and follow(plan.success, document) is not True
+        return Cause.VENDOR_ERROR if is_refused else None
     return _CAUSES.get(answer.status, Cause.VENDOR_ERROR if answer.status >= 500 else Cause.MALFORMED)
 
 
 def explain(provider: Provider, answer: Answer, document: object, cause: Cause, redact: Redact) -> str:
     refused = " (the vendor refused the request)" if cause is Cause.MALFORMED else ""
+    refused = " (and yet a failure, by its body)" if is_success(answer) else refused
     said = _quote(provider.detail, document, redact)
     request_id = one_line(answer.header(provider.request_id) or "", redact, _LONGEST_ID)
     parts = [f"HTTP {answer.status}{refused}", said and f": {said}", request_id and f" [{request_id}]"]
@@ -62,11 +68,11 @@ def _pause(answer: Answer, now: datetime) -> timedelta:
 
 
 def _quote(places: Iterable[Path], document: object, redact: Redact) -> str:
-    texts = (one_line(found, redact) for path in places if isinstance(found := _follow(path, document), str))
+    texts = (one_line(found, redact) for path in places if isinstance(found := follow(path, document), str))
     return next(filter(None, texts), "")
 
 
-def _follow(path: Path, document: object) -> object:
+def follow(path: Path, document: object) -> object:
     try:
         return path.search(document)
     except PathError:

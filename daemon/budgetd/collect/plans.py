@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
+from budgetd.collect.headers import HeaderPlan
 from budgetd.collect.paths import Path
 from budgetd.collect.values import Reader
 from budgetd_rules.expressions import Expression
@@ -12,23 +14,37 @@ from budgetd_rules.meters import Kind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValuePlan:
-    """Where a value stands: at a path in the body, or in the first of these headers that is there."""
+    """Where a value stands: at a path in the body, or in a header."""
 
     name: str
     request: str
     path: Path | None
-    headers: tuple[str, ...]
+    header: HeaderPlan | None
     reader: Reader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuthPlan:
+    """Templates that carry the key."""
+
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    basic: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestPlan:
+    """`times` are those that its templates name: with any it can't be made before the poll."""
+
     name: str
     path: str
     query: Mapping[str, str]
+    headers: Mapping[str, str]
+    times: frozenset[str]
     optional: bool
     body: Literal["object", "list", "any", "none"]
     unwrap: tuple[str, ...]
+    success: Path | None
     values: tuple[ValuePlan, ...]
 
 
@@ -41,12 +57,21 @@ class FieldPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Within:
+    time: Path
+    reader: Reader
+    last: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Each:
     """The list that a meter fans out over: one meter for each of its items, named by its key."""
 
     request: str
     path: Path
     key: Path
+    takes_objects: bool
+    within: Within | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,3 +95,4 @@ class Param:
     help: str
     default: str | None
     required: bool
+    secret: bool

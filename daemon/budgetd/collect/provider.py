@@ -14,8 +14,9 @@ from typing import Final
 from pydantic import ValidationError
 
 from budgetd.collect.assembly import Assembly
+from budgetd.collect.keys import Evidence
 from budgetd.collect.paths import Path, compile_path
-from budgetd.collect.plans import Meter, Param, RequestPlan
+from budgetd.collect.plans import AuthPlan, Meter, Param, RequestPlan
 from budgetd.collect.tables import ProviderTable
 from budgetd.errors import ConfigError
 from budgetd.validation import problem_lines, toml_problem
@@ -29,12 +30,12 @@ class Provider:
     name: str
     title: str
     docs: str
+    evidence: Evidence
     base_url: str
     key_hint: str
     interval: timedelta | None
     min_interval: timedelta | None
-    auth_header: str
-    auth_value: str
+    auth: AuthPlan
     headers: Mapping[str, str]
     params: Mapping[str, Param]
     causes: tuple[tuple[Cause, Path], ...]
@@ -87,12 +88,12 @@ def load_provider(file: FilePath) -> Provider:
         name=table.name,
         title=table.title,
         docs=table.docs,
+        evidence=table.evidence,
         base_url=table.base_url,
         key_hint=table.key_hint,
         interval=table.interval,
         min_interval=table.min_interval,
-        auth_header=table.auth.header,
-        auth_value=table.auth.value,
+        auth=AuthPlan(headers=table.auth.all_headers, query=table.auth.query, basic=table.auth.basic),
         headers=table.headers,
         params={name: Param(**param.model_dump()) for name, param in table.params.items()},
         causes=tuple((cause, compile_path(path)) for cause, path in table.causes.items()),

@@ -2,16 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Final
 
 from budgetd.collect.answers import Seen, State, Visit
+from budgetd.collect.lists import read_list
 from budgetd.collect.paths import PathError
 from budgetd.collect.plans import Each, FieldPlan, Meter
-from budgetd.collect.values import MalformedError, describe, read_id
+from budgetd.collect.values import MalformedError
 from budgetd_rules.meters import MeterKey, Reading
 from budgetd_rules.values import UNKNOWN, Value
-
-MOST_ITEMS: Final = 1000
 
 Values = Mapping[str, Value]
 
@@ -33,40 +31,18 @@ def read_meter(visit: Visit, meter: Meter, seen: Mapping[str, Seen], values: Val
 def _fan_out(
     visit: Visit, meter: Meter, each: Each, seen: Mapping[str, Seen], values: Values
 ) -> tuple[list[Reading], bool]:
-    """One reading per item. Where an item can't be read nobody knows which are gone: the list was not answered."""
-    try:
-        items = _list_items(visit, each, seen[each.request].document)
-    except (PathError, MalformedError) as error:
-        visit.blame(each.request, f"meters.{meter.name}.each: {error}")
-        return [], False
-    keys = [_name_item(visit, each, item) for item in items]
-    times = Counter(keys)
+    """One reading per item."""
+    items, complete = read_list(visit, meter, each, seen[each.request].document)
+    times = Counter(key for _, key, _ in items)
     readings = []
-    for index, (key, item) in enumerate(zip(keys, items, strict=True)):
-        if key is None or times[key] > 1:
-            fault = "has no key" if key is None else f"has the key {key!r}, which another has too"
-            visit.blame(each.request, f"meters.{meter.name}: item {index} {fault}")
+    for index, key, item in items:
+        if times[key] > 1:
+            fault = f"item {index} has the key {key!r}, which another has too"
+            visit.blame(each.request, f"meters.{meter.name}: {fault}")
+            complete = False
         elif reading := _read(visit, meter, f"{meter.name}/{key}", values, item):
             readings.append(reading)
-    return readings, all(count == 1 and key is not None for key, count in times.items())
-
-
-def _list_items(visit: Visit, each: Each, document: object) -> list[object]:
-    items = each.path.search(document)
-    if items is None:
-        return []
-    if not isinstance(items, list):
-        raise MalformedError(f"expected a list, got {describe(items, visit.redact)}")
-    if len(items) > MOST_ITEMS:
-        raise MalformedError(f"has {len(items):,} items; {MOST_ITEMS:,} are as many as one can watch")
-    return items
-
-
-def _name_item(visit: Visit, each: Each, item: object) -> str | None:
-    try:
-        return read_id(each.key.search(item), visit.redact)
-    except PathError:
-        return None
+    return readings, complete
 
 
 def _read(visit: Visit, meter: Meter, name: str, values: Values, item: object) -> Reading | None:

@@ -1,7 +1,10 @@
-"""Vendors' text made fit to print: one line, no control characters, not long, and never with the key in it."""
+"""Vendors' text made fit to print: one line, no control characters, not long, and never with a secret in it."""
 
+import re
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Final
+from urllib.parse import quote, quote_plus
 
 LONGEST: Final = 200
 
@@ -11,9 +14,25 @@ _LOOKED_AT: Final = 5_000
 Redact = Callable[[str], str]
 
 
-def hide(key: str) -> Redact:
-    """What replaces every occurrence of the key, which alone knows it."""
-    return lambda text: text.replace(key, "***") if key else text
+def hide(*secrets: str) -> Redact:
+    """What replaces every occurrence of the secrets, which it alone knows, in each of the forms that they travel in."""
+    forms = {form for secret in secrets if secret for form in _forms(secret)}
+    longest_first = sorted(forms, key=len, reverse=True)
+
+    def redact(text: str) -> str:
+        for form in longest_first:
+            text = text.replace(form, "***")
+        return text
+
+    return redact
+
+
+def _forms(secret: str) -> set[str]:
+    """As it is, as URLs write it, and as Basic authentication does."""
+    raw = secret.encode("utf-8", "surrogatepass")
+    quoted = {quote(raw, safe=""), quote(raw), quote_plus(raw)}
+    lower = {re.sub("%..", lambda match: match[0].lower(), text) for text in quoted}
+    return {secret, b64encode(raw).decode(), *quoted, *lower}
 
 
 def one_line(text: str, redact: Redact, longest: int = LONGEST) -> str:

@@ -7,15 +7,17 @@ that was guessed is worse than none.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Final
 
 from budgetd.collect.numbers import parse_number
 from budgetd.collect.texts import Redact, one_line
 from budgetd.collect.times import Encoding, parse_time
-from budgetd_rules.values import UNKNOWN, UNLIMITED, Value, ValueType
+from budgetd_rules.values import UNKNOWN, UNLIMITED, Unlimited, Value, ValueType
 
 LONGEST_QUOTE: Final = 40
+# More digits than any two numbers make.
+_EXACT: Final = Context(prec=200)
 
 NOUNS: Final[Mapping[ValueType, str]] = {
     ValueType.NUMBER: "a number",
@@ -32,11 +34,15 @@ class MalformedError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
-    """How a raw value becomes one of a type; `unlimited` are the numbers and lower-case words that mean just that."""
+    """How a raw value becomes one of a type; `unlimited` are the numbers and lower-case words that mean just that.
+
+    Other numbers are multiplied by the `factor`, which keeps every digit.
+    """
 
     type: ValueType
     encoding: Encoding = Encoding.AUTO
     unlimited: frozenset[Decimal | str] = frozenset()
+    factor: Decimal | None = None
 
     def read(self, raw: object, now: datetime, redact: Redact) -> Value:
         """Raises MalformedError."""
@@ -47,7 +53,14 @@ class Reader:
         value = _READ[self.type](raw, self, now, redact)
         if value is None:
             raise MalformedError(f"expected {NOUNS[self.type]}, got {describe(raw, redact)}")
-        return UNLIMITED if isinstance(value, Decimal) and value in self.unlimited else value
+        return value
+
+    def read_number(self, raw: object) -> Decimal | Unlimited | None:
+        number = parse_number(raw)
+        if number is None or self.factor is None or number in self.unlimited:
+            return UNLIMITED if number in self.unlimited else number
+        # Adding nothing turns -0 into 0. What comes of it all has to be a number that can be believed, too.
+        return parse_number(_EXACT.fma(number, self.factor, 0))
 
 
 def _read_bool(raw: object, _reader: Reader, _now: datetime, _redact: Redact) -> bool | None:
@@ -60,15 +73,15 @@ def _read_text(raw: object, _reader: Reader, _now: datetime, redact: Redact) -> 
     return (one_line(raw, redact) or UNKNOWN) if isinstance(raw, str) else None
 
 
-def _read_numbers(raw: object, _reader: Reader, _now: datetime, _redact: Redact) -> tuple[Decimal, ...] | None:
+def _read_numbers(raw: object, reader: Reader, _now: datetime, _redact: Redact) -> tuple[Decimal, ...] | None:
     if not isinstance(raw, list):
         return None
-    numbers = tuple(number for number in map(parse_number, raw) if number is not None)
+    numbers = tuple(number for number in map(reader.read_number, raw) if isinstance(number, Decimal))
     return numbers if len(numbers) == len(raw) else None
 
 
 _READ: Final[Mapping[ValueType, Callable[[object, Reader, datetime, Redact], Value | None]]] = {
-    ValueType.NUMBER: lambda raw, _reader, _now, _redact: parse_number(raw),
+    ValueType.NUMBER: lambda raw, reader, _now, _redact: reader.read_number(raw),
     ValueType.BOOL: _read_bool,
     ValueType.TEXT: _read_text,
     ValueType.TIME: lambda raw, reader, now, _redact: parse_time(raw, reader.encoding, now),

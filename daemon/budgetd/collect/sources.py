@@ -1,0 +1,138 @@
+"""An account ready to be polled: its requests, made from the provider's templates, its key and its params."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from urllib.parse import quote
+
+from budgetd.collect.plans import RequestPlan
+from budgetd.collect.provider import Provider
+from budgetd.collect.templates import API_KEY, PLACEHOLDER, fill, fill_all, tell_times
+from budgetd.collect.texts import Redact, hide
+from budgetd.credentials import Secret
+from budgetd.errors import ConfigError
+from budgetd.http import Request
+from budgetd.validation import did_you_mean
+
+Setting = str | int | Secret
+_SOME_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """All that the requests of an account have in common; `known` are the key and the params."""
+
+    base: str
+    known: Mapping[str, str] = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    auth_headers: Mapping[str, str] = field(repr=False)
+    auth_query: Mapping[str, str] = field(repr=False)
+
+    def make(self, plan: RequestPlan, now: datetime) -> Request:
+        """Raises ValueError where it can't be sent."""
+        known = {**self.known, **tell_times(plan.times, now)} if plan.times else self.known
+        return Request(
+            url=self.base + _fill_path(plan.path, known),
+            headers=_join_headers(self.headers, fill_all(plan.headers, known), self.auth_headers),
+            params={**fill_all(plan.query, known), **self.auth_query},
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """An account ready to be polled: `requests` are those that stay the same from poll to poll, made once."""
+
+    account: str
+    provider: Provider
+    requests: Mapping[str, Request]
+    draft: Draft
+    timeout: timedelta
+    redact: Redact = field(repr=False)
+
+    def request(self, plan: RequestPlan, now: datetime) -> Request:
+        """Raises ValueError where it can't be sent."""
+        return self.requests.get(plan.name) or self.draft.make(plan, now)
+
+
+def make_source(
+    account: str,
+    provider: Provider,
+    api_key: Secret,
+    *,
+    base_url: str | None = None,
+    params: Mapping[str, Setting] | None = None,
+    timeout: timedelta = timedelta(seconds=30),
+) -> Source:
+    """Raises ConfigError, a line for each problem; the lines begin with the key below `accounts.NAME`."""
+    given = {name: _text(setting) for name, setting in (params or {}).items()}
+    problems = _find_problems(provider, given)
+    if problems:
+        raise ConfigError(f"accounts.{account}.params.{problem}" for problem in problems)
+    defaults = {name: param.default for name, param in provider.params.items() if param.default is not None}
+    known = {**defaults, **given, API_KEY: api_key.reveal()}
+    basic = fill(provider.auth.basic, known) if provider.auth.basic is not None else None
+    secrets = [api_key.reveal(), *(text for name, text in given.items() if provider.params[name].secret), basic or ""]
+    redact = hide(*secrets)
+    draft = Draft(
+        base=(base_url or provider.base_url).rstrip("/"),
+        known=known,
+        headers=fill_all(provider.headers, known),
+        auth_headers=fill_all(provider.auth.headers, known) | _basic(basic),
+        auth_query=fill_all(provider.auth.query, known),
+    )
+    try:
+        # All are made now, those of a certain time too, so that what can't be sent is found before it is.
+        made = {plan.name: draft.make(plan, _SOME_TIME) for plan in provider.requests}
+    except ValueError as error:
+        raise ConfigError([redact(f"accounts.{account}: {error}")]) from error
+    return Source(
+        account=account,
+        provider=provider,
+        requests={plan.name: made[plan.name] for plan in provider.requests if not plan.times},
+        draft=draft,
+        timeout=timeout,
+        redact=redact,
+    )
+
+
+def _text(setting: Setting) -> str:
+    return setting.reveal() if isinstance(setting, Secret) else str(setting)
+
+
+def _find_problems(provider: Provider, given: Mapping[str, str]) -> list[str]:
+    problems = [
+        f"{name}: {provider.title} takes no such thing{did_you_mean(name, list(provider.params))}"
+        for name in given
+        if name not in provider.params
+    ]
+    problems += [f"{name}: is empty" for name, text in given.items() if not text.strip()]
+    problems += [
+        f"{name}: is missing: {param.help}"
+        for name, param in provider.params.items()
+        if param.required and name not in given
+    ]
+    return problems
+
+
+def _basic(user_and_password: str | None) -> dict[str, str]:
+    if user_and_password is None:
+        return {}
+    return {"Authorization": f"Basic {b64encode(user_and_password.encode()).decode()}"}
+
+
+def _fill_path(path: str, known: Mapping[str, str]) -> str:
+    filled = PLACEHOLDER.sub(lambda match: quote(known[match[1]], safe="/"), path)
+    if not filled.startswith("/"):
+        # Else `@elsewhere` would be a part of the host.
+        raise ValueError(f"a path begins with a slash, and {filled!r} does not")
+    return filled
+
+
+def _join_headers(*layers: Mapping[str, str]) -> dict[str, str]:
+    """Each name once, however it is written: what comes later counts."""
+    joined: dict[str, tuple[str, str]] = {}
+    for headers in layers:
+        joined |= {name.lower(): (name, text) for name, text in headers.items()}
+    return dict(joined.values())
