@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from budgetd.collect.answers import Outcome
-from budgetd.collect.extract import extract
+from budgetd.collect.extract import interview
 from budgetd.collect.provider import Provider, load_provider, load_providers
 from budgetd.collect.texts import hide
 from budgetd.http import Answer
@@ -36,8 +36,16 @@ def answer(body: object = "", status: int = 200, headers: Mapping[str, str] | No
 
 
 def read(provider: str | Provider, **outcomes: Outcome) -> Poll:
+    """A poll to whose requests these are the answers, each under the request's name."""
     chosen = PROVIDERS[provider] if isinstance(provider, str) else provider
-    return extract(chosen, "acme", outcomes, NOW, hide(KEY))
+    talk = interview(chosen, "acme", NOW, hide(KEY))
+    try:
+        ask = next(talk)
+        while True:
+            ask = talk.send(outcomes[ask.plan.name])
+    except StopIteration as end:
+        seen: Poll = end.value
+        return seen
 
 
 def fields(poll: Poll, meter: str) -> Mapping[str, Value]:

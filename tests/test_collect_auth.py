@@ -111,11 +111,11 @@ WRONG = {
     ),
     "a time": (
         '{ basic = "{now_unix}:{api_key}" }',
-        "auth.basic: {now_unix} is a time, and times have their place in requests alone",
+        "auth.basic: {now_unix} is a time, and has its place in requests alone",
     ),
     "a user that may not be given": (
         '{ basic = "{site}:{api_key}" }',
-        "auth.basic: needs params.site to be required, or to have a default",
+        "auth.basic: {site} may be missing: params.site has to be required, or to have a default",
     ),
     "one header twice": (
         '{ header = "x-key", value = "{api_key}", headers = { X-Key = "a" } }',

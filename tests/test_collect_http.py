@@ -225,6 +225,53 @@ def test_a_redirect_within_the_origin_is_followed_with_the_key() -> None:
     assert all(KEY in head for head in server.heads)
 
 
+async def post(*redirects: str) -> list[str]:
+    """The requests that a POST becomes on its way through these."""
+    sent: list[str] = []
+    statuses = iter(redirects)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(f"{request.method} {request.url.path} {request.read().decode()}")
+        status = next(statuses, None)
+        return httpx.Response(int(status), headers={"Location": "/to"}) if status else httpx.Response(200)
+
+    request = Request(method="POST", url="https://api.acme.example/from", json=b'{"a": 1}')
+    try:
+        await Client(httpx.MockTransport(answer)).send(request, LATER)
+    except RequestFailedError as error:
+        sent.append(f"{error.cause}: {error.detail}")
+    return sent
+
+
+TURNED = "malformed: it redirects a POST as if it were a GET"
+
+
+@pytest.mark.parametrize(
+    ("redirects", "sent"),
+    [
+        pytest.param([], ['POST /from {"a": 1}'], id="none"),
+        pytest.param(["307", "308"], ['POST /from {"a": 1}', 'POST /to {"a": 1}', 'POST /to {"a": 1}'], id="as it is"),
+        *(
+            pytest.param(
+                [status], ['POST /from {"a": 1}', "malformed: it redirects a POST as if it were a GET"], id=status
+            )
+            for status in ("301", "302", "303")
+        ),
+    ],
+)
+def test_a_post_stays_one(redirects: list[str], sent: list[str]) -> None:
+    assert asyncio.run(post(*redirects)) == sent
+
+
+def test_a_post_says_what_it_is() -> None:
+    plain = Request(method="POST", url="https://api.acme.example", json=b"{}").ready
+    assert (plain.headers["Content-Type"], plain.headers["Content-Length"]) == ("application/json", "2")
+    named = Request(method="POST", url="https://api.acme.example", json=b"{}", headers={"content-type": "text/x"}).ready
+    assert named.headers.get_list("Content-Type") == ["text/x"]
+    assert "Content-Type" not in Request(method="POST", url="https://api.acme.example").ready.headers
+    assert KEY not in repr(Request(method="POST", url="https://api.acme.example", json=KEY.encode()))
+
+
 def test_a_redirect_without_a_target_is_an_answer() -> None:
     assert asyncio.run(get(say(status="304 Not Modified"))).status == 304
 

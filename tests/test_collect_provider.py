@@ -61,9 +61,48 @@ WRONG = {
     "unknown kind": (HEAD + VALUES + METER.replace("balance", "balence"), "meters.credits.kind: "),
     "unknown cause": (HEAD.replace("auth =", "causes = { broke = 'x' }\nauth =") + VALUES + METER, "causes.broke"),
     "another name than the file's": ("", "name: is 'acme', and the file is not"),
-    "only GET": (
-        HEAD.replace('path = "/info"', 'path = "/info"\nmethod = "POST"') + VALUES + METER,
-        "requests.info.method: ",
+    "only GET and POST": (
+        HEAD.replace('path = "/info"', 'path = "/info"\nmethod = "PUT"') + VALUES + METER,
+        'requests.info.method: there is no "PUT" here; known: GET, POST',
+    ),
+    "a body of a GET": (
+        HEAD.replace('path = "/info"', 'path = "/info"\njson = { a = 1 }') + VALUES + METER,
+        'requests.info: json is the body of a POST: add method = "POST"',
+    ),
+    "a body of numbers that JSON would round": (
+        HEAD.replace('"/info"', '"/info"\nmethod = "POST"\njson = { a = [{ b = 0.1 }] }') + VALUES + METER,
+        "requests.info.json: holds texts, whole numbers, true, false, lists and tables",
+    ),
+    "a name in a body that is none": (
+        HEAD.replace('path = "/info"', 'path = "/info"\nmethod = "POST"\njson = { a = ["{org}"] }') + VALUES + METER,
+        "requests.info.json: {org} is neither one of [params], nor a value, nor a time",
+    ),
+    "a value of a later request": (
+        HEAD.replace("/info", "/{plan}/info")
+        + VALUES
+        + METER
+        + '[requests.more]\npath = "/more"\nvalues.plan = { path = "plan", type = "text" }',
+        "requests.info.path: {plan} is a value of requests.more, whose answer is not there yet",
+    ),
+    "a value of the request itself": (
+        HEAD.replace("/info", "/{left}/info") + VALUES + METER,
+        "requests.info.path: {left} is a value of requests.info, whose answer is not there yet",
+    ),
+    "a value that can't be sent": (
+        HEAD + VALUES + METER + '[requests.more]\npath = "/{ends}/more"',
+        "requests.more.path: {ends} is a time, and only text and whole numbers can be sent",
+    ),
+    "a misspelt value": (
+        HEAD + VALUES + METER + '[requests.more]\npath = "/{stat}/more"',
+        "requests.more.path: {stat} is neither one of [params], nor a value, nor a time; did you mean state?",
+    ),
+    "a value in all requests": (
+        HEAD.replace("auth =", 'headers = { X-State = "{state}" }\nauth =') + VALUES + METER,
+        "headers.X-State: {state} is a value, and has its place in requests alone",
+    ),
+    "a name of two things": (
+        HEAD + VALUES + METER + '[requests.more]\npath = "/{state}/more"\n[params.state]\nhelp = "which"',
+        "requests.more.path: {state} is both one of [params] and a value; rename one of them",
     ),
     "a base that is no URL": (HEAD.replace("https://api", "api") + VALUES + METER, "base_url: the URL is none"),
     "a base with a user": (
@@ -150,11 +189,11 @@ WRONG = {
     ),
     "a placeholder that is no param": (
         HEAD.replace("/info", "/{organisation}/info") + "[params.organization]\nhelp = 'its id'\n" + METER,
-        "requests.info.path: {organisation} is neither one of [params] nor a time; did you mean organization?",
+        "requests.info.path: {organisation} is neither one of [params], nor a value, nor a time; did you",
     ),
     "a path that may lack a part": (
         HEAD.replace("/info", "/{org}/info") + VALUES + METER + "[params.org]\nhelp = 'its id'",
-        "requests.info.path: needs params.org to be required, or to have a default",
+        "requests.info.path: {org} may be missing: params.org has to be required, or to have a default",
     ),
     "required with a default": (
         HEAD + VALUES + METER + "[params.org]\nhelp = 'its id'\nrequired = true\ndefault = '1'",
@@ -184,11 +223,11 @@ WRONG = {
     ),
     "a time in all requests": (
         HEAD.replace("auth =", 'headers = { X-Since = "{month_start_iso}" }\nauth =') + VALUES + METER,
-        "headers.X-Since: {month_start_iso} is a time, and times have their place in requests alone",
+        "headers.X-Since: {month_start_iso} is a time, and has its place in requests alone",
     ),
     "a time that is none": (
         HEAD.replace("/info", "/info/{month_start_is}") + VALUES + METER,
-        "{month_start_is} is neither one of [params] nor a time; did you mean month_start_iso?",
+        "{month_start_is} is neither one of [params], nor a value, nor a time; did you mean month_start_iso?",
     ),
     "a param with a time's name": (
         HEAD + VALUES + METER + "[params.year]\nhelp = 'which'",

@@ -1,4 +1,4 @@
-"""The one way out to the vendors: plain GETs, bounded in time and in size.
+"""The one way out to the vendors: plain GETs, and POSTs of those that are asked so, bounded in time and in size.
 
 It stays below `httpx.AsyncClient`, on its transports. A client's cookies, redirects, proxies and event hooks are what
 must not happen to an API key, and leaving them out saves a third of the CPU of a GET: 0.33 instead of 0.51 ms. There is
@@ -44,7 +44,7 @@ class RequestFailedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One GET, made once and sent at every poll; its headers hold the key and its URL may, so neither is shown.
+    """One GET, or a POST of JSON, sent at every poll; headers, URL and body may hold secrets, so none is shown.
 
     Raises ValueError where the URL or a header can't be sent.
     """
@@ -52,7 +52,8 @@ class Request:
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False, default_factory=dict)
     params: Mapping[str, str] = field(repr=False, default_factory=dict)
-    method: Literal["GET"] = "GET"
+    method: Literal["GET", "POST"] = "GET"
+    json: bytes | None = field(repr=False, default=None)
     ready: httpx.Request = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -60,6 +61,8 @@ class Request:
             if not (value.isascii() and value.isprintable()):
                 raise ValueError(f"the header {name} would hold characters that HTTP does not allow, or a line break")
         headers = httpx.Headers(_DEFAULT_HEADERS)
+        if self.json is not None:
+            headers["Content-Type"] = "application/json"
         headers.update(self.headers)
         try:
             url = httpx.URL(self.url, params=self.params) if self.params else httpx.URL(self.url)
@@ -67,7 +70,7 @@ class Request:
             raise ValueError("the URL is none") from error
         if url.scheme not in ("http", "https") or not url.host:
             raise ValueError("the URL is none: it begins with https:// and a host")
-        object.__setattr__(self, "ready", httpx.Request(self.method, url, headers=headers))
+        object.__setattr__(self, "ready", httpx.Request(self.method, url, headers=headers, content=self.json))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +125,8 @@ class Client:
             location = answer.header("location")
             if answer.status not in (301, 302, 303, 307, 308) or not location:
                 return answer
+            if request.method != "GET" and answer.status in (301, 302, 303):
+                raise RequestFailedError(Cause.MALFORMED, f"it redirects a {request.method} as if it were a GET")
             target = request.url.join(location)
             if _origin(target) != _origin(request.url):
                 raise RequestFailedError(
@@ -129,7 +134,7 @@ class Client:
                     f"it redirects to {_show_host(target)}, and the key goes nowhere but {_show_host(request.url)}: "
                     "is base_url right?",
                 )
-            request = httpx.Request(request.method, target, headers=request.headers)
+            request = httpx.Request(request.method, target, headers=request.headers, stream=request.stream)
         raise RequestFailedError(Cause.MALFORMED, f"it redirects more than {MAX_REDIRECTS} times")
 
     async def _exchange(self, request: httpx.Request) -> Answer:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
 from budgetd.collect.bodies import read_body, unwrap
-from budgetd.collect.failures import explain, find_cause
+from budgetd.collect.failures import explain, find_cause, read_retry_after
 from budgetd.collect.paths import Path, PathError
 from budgetd.collect.plans import RequestPlan, ValuePlan
 from budgetd.collect.provider import Provider
@@ -47,6 +47,7 @@ class Visit:
     now: datetime
     redact: Redact
     outages: list[Outage] = field(default_factory=list)
+    pauses: list[timedelta] = field(default_factory=list)
 
     def blame(self, request: str, detail: str, cause: Cause = Cause.MALFORMED) -> None:
         detail = one_line(detail, self.redact, _LONGEST_DETAIL)
@@ -58,6 +59,7 @@ def judge(visit: Visit, plan: RequestPlan, outcome: Outcome) -> Seen:
         visit.blame(plan.name, outcome.detail, outcome.cause)
         return Seen(state=State.FAILED)
     headers = outcome.headers
+    visit.pauses.extend(read_retry_after(outcome, visit.now))
     if plan.optional and outcome.status in (403, 404):
         return Seen(state=State.ABSENT, headers=headers)
     document, fault = read_body(plan, outcome, visit.redact)
@@ -89,15 +91,17 @@ def read_values(visit: Visit, plan: RequestPlan, seen: Seen) -> dict[str, Value]
 
 def _read_value(visit: Visit, value: ValuePlan, seen: Seen) -> Value:
     try:
-        raw = value.path.search(seen.document) if value.path else _find_header(value, seen.headers)
+        raw = _find_raw(value, seen)
         return value.reader.read(raw, visit.now, visit.redact)
     except (PathError, MalformedError) as error:
         visit.blame(value.request, f"values.{value.name}: {error}")
         return UNKNOWN
 
 
-def _find_header(value: ValuePlan, headers: Mapping[str, str]) -> object:
-    found = value.header.find(headers) if value.header else None
+def _find_raw(value: ValuePlan, seen: Seen) -> object:
+    if value.path:
+        return value.path.search(seen.document) if seen.state is State.ANSWERED else None
+    found = value.header.find(seen.headers) if value.header else None
     return found.split(",") if isinstance(found, str) and value.reader.type is ValueType.NUMBERS else found
 
 

@@ -7,16 +7,15 @@ from decimal import Decimal
 from typing import Final
 
 from budgetd.collect.paths import PathError, compile_path
-from budgetd.collect.plans import Each, FieldPlan, Meter, RequestPlan, ValuePlan, Within
-from budgetd.collect.tables import MeterTable, ProviderTable, RequestTable, ValueTable, WithinTable
-from budgetd.collect.templates import API_KEY, TIMES, is_braced, is_time, names_in
+from budgetd.collect.plans import Each, FieldPlan, Meter, Within
+from budgetd.collect.request_plans import ITEM, RequestPlanner
+from budgetd.collect.tables import MeterTable, ProviderTable, WithinTable
 from budgetd.collect.values import NOUNS, Reader
 from budgetd.validation import did_you_mean
 from budgetd_rules.expressions import ExpressionError, compile_condition, compile_expression
 from budgetd_rules.meters import FIELD_TYPES, KINDS, Kind, MeterKey, Reading, view
 from budgetd_rules.values import UNKNOWN, Value, ValueType
 
-ITEM: Final = "item"
 # In a path to what names an item, it stands for the name that an object has the item under.
 _KEY: Final = re.compile(r"\bkey\b")
 
@@ -26,54 +25,13 @@ class Assembly:
 
     def __init__(self, table: ProviderTable) -> None:
         self.problems: list[str] = []
-        self._table = table
-        self._values: dict[str, ValuePlan] = {}
-        self.requests = tuple(self._plan_request(name, request) for name, request in table.requests.items())
+        planner = RequestPlanner(table, self.problems)
+        self._requests, self._values = list(table.requests), planner.values
+        self.requests = planner.plans
         self.meters = {name: self._plan_meter(name, meter) for name, meter in table.meters.items()}
-        for header, text in table.headers.items():
-            self._check_template(f"headers.{header}", text)
-        for key, text in table.auth.texts.items():
-            self._check_template(f"auth.{key}", text, is_needed=key == "basic", is_auth=True)
         if table.identity is not None and table.identity not in self._values:
             hint = did_you_mean(table.identity, list(self._values))
             self.problems.append(f"identity: no value is named {table.identity}{hint}")
-
-    def _plan_request(self, name: str, request: RequestTable) -> RequestPlan:
-        where = f"requests.{name}"
-        self._check_template(f"{where}.path", request.path, is_needed=True, is_timed=True)
-        for part, templates in {"query": request.query, "headers": request.headers}.items():
-            for key, text in templates.items():
-                self._check_template(f"{where}.{part}.{key}", text, is_timed=True)
-        texts = (request.path, *request.query.values(), *request.headers.values())
-        success = request.success or self._table.success
-        return RequestPlan(
-            name=name,
-            path=request.path,
-            query=request.query,
-            headers=request.headers,
-            times=frozenset(name for text in texts for name in names_in(text) if is_time(name)),
-            optional=request.optional,
-            body=request.body,
-            unwrap=request.unwrap,
-            success=compile_path(success) if success is not None else None,
-            values=tuple(self._plan_value(name, key, value) for key, value in request.values.items()),
-        )
-
-    def _plan_value(self, request: str, name: str, value: ValueTable) -> ValuePlan:
-        where = f"requests.{request}.values.{name}"
-        if name == ITEM:
-            self.problems.append(f"{where}: item is what a list's item is called; choose another name")
-        if name in self._values:
-            self.problems.append(f"{where}: requests.{self._values[name].request} has a value of this name already")
-        unlimited = frozenset(each.lower() if isinstance(each, str) else each for each in value.unlimited)
-        self._values[name] = ValuePlan(
-            name=name,
-            request=request,
-            path=compile_path(value.path) if value.path is not None else None,
-            header=value.place,
-            reader=Reader(type=value.type, encoding=value.encoding, unlimited=unlimited, factor=value.factor),
-        )
-        return self._values[name]
 
     def _plan_meter(self, name: str, meter: MeterTable) -> Meter:
         where = f"meters.{name}"
@@ -140,8 +98,8 @@ class Assembly:
         if meter.each is None or meter.key is None:
             return None
         request, _, path = meter.each.partition(".")
-        if request not in self._table.requests:
-            hint = did_you_mean(request, list(self._table.requests))
+        if request not in self._requests:
+            hint = did_you_mean(request, self._requests)
             self.problems.append(f"{where}: begins with the name of a request, and there is no {request!r}{hint}")
         try:
             return Each(
@@ -154,28 +112,6 @@ class Assembly:
         except PathError as error:
             self.problems.append(f"{where}: {error}")
             return None
-
-    def _check_template(
-        self, where: str, text: str, *, is_needed: bool = False, is_timed: bool = False, is_auth: bool = False
-    ) -> None:
-        """`is_needed`: it can't be left out where a param is not given."""
-        for name in names_in(text):
-            param = self._table.params.get(name)
-            if param is None and not (is_timed and is_time(name)) and not (is_auth and name == API_KEY):
-                self.problems.append(f"{where}: {self._no_such_name(name, is_timed=is_timed)}")
-            elif param and is_needed and not param.required and param.default is None:
-                self.problems.append(f"{where}: needs params.{name} to be required, or to have a default")
-        if is_braced(text):
-            self.problems.append(f"{where}: has a brace without a name in it")
-
-    def _no_such_name(self, name: str, *, is_timed: bool) -> str:
-        if name == API_KEY:
-            return f"{{{API_KEY}}} has its place in auth alone"
-        if is_time(name):
-            return f"{{{name}}} is a time, and times have their place in requests alone"
-        known = [*self._table.params, *(TIMES if is_timed else ())]
-        what = "neither one of [params] nor a time" if is_timed else "not one of [params]"
-        return f"{{{name}}} is {what}{did_you_mean(name, known)}"
 
     def _list_values(self, plans: Iterable[FieldPlan]) -> frozenset[str]:
         """Those that the expressions read, without the items' parts."""

@@ -55,10 +55,10 @@ def explain(provider: Provider, answer: Answer, document: object, cause: Cause, 
     return "".join(parts)
 
 
-def read_retry_after(answers: Iterable[Answer], now: datetime) -> timedelta | None:
-    """The longest pause that a failure asks for; what is no future time asks for none."""
-    pauses = [_pause(answer, now) for answer in answers if not is_success(answer)]
-    return max((min(pause, LONGEST_PAUSE) for pause in pauses if pause > timedelta()), default=None)
+def read_retry_after(answer: Answer, now: datetime) -> list[timedelta]:
+    """The pause that a failure asks for, at most one; what is no future time asks for none."""
+    pause = timedelta() if is_success(answer) else _pause(answer, now)
+    return [min(pause, LONGEST_PAUSE)] if pause > timedelta() else []
 
 
 def _pause(answer: Answer, now: datetime) -> timedelta:

@@ -2,7 +2,7 @@
 
 import re
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, StringConstraints
 
@@ -58,6 +58,21 @@ def _check_scale(scale: Decimal) -> Decimal:
     return scale
 
 
+def _check_json(tree: dict[str, Any]) -> dict[str, Any]:
+    pending: list[object] = [tree]
+    while pending:
+        match pending.pop():
+            case dict() as table:
+                pending += table.values()
+            case list() as items:
+                pending += items
+            case str() | bool() | int():
+                pass
+            case _:
+                raise ValueError("holds texts, whole numbers, true, false, lists and tables")
+    return tree
+
+
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 ProviderName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
 MeterName = Annotated[Name, AfterValidator(_check_meter_name)]
@@ -67,5 +82,6 @@ PathText = Annotated[str, AfterValidator(_check_path)]
 PatternText = Annotated[str, AfterValidator(_check_pattern)]
 BaseUrl = Annotated[str, AfterValidator(_check_base_url)]
 Scale = Annotated[Decimal, AfterValidator(_check_scale)]
+JsonTable = Annotated[dict[str, Any], AfterValidator(_check_json)]
 CauseName = Annotated[Cause, AfterValidator(_check_cause)]
 Evidence = Literal["confirmed", "secondary"]

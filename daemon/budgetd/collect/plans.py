@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from budgetd.collect.headers import HeaderPlan
 from budgetd.collect.paths import Path
+from budgetd.collect.templates import Known
 from budgetd.collect.values import Reader
 from budgetd_rules.expressions import Expression
 from budgetd_rules.meters import Kind
@@ -34,18 +35,36 @@ class AuthPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestPlan:
-    """`times` are those that its templates name: with any it can't be made before the poll."""
+    """`times` and `needs` are what its templates name besides params: the times of the poll, and values of earlier
+    requests, each with its request.
+    """
 
     name: str
+    method: Literal["GET", "POST"]
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
+    json: Mapping[str, Any] | None
     times: frozenset[str]
+    needs: Mapping[str, str]
     optional: bool
     body: Literal["object", "list", "any", "none"]
     unwrap: tuple[str, ...]
     success: Path | None
     values: tuple[ValuePlan, ...]
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it is the same at every poll."""
+        return not (self.times or self.needs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A request that is due, and what the clock and earlier answers fill it with."""
+
+    plan: RequestPlan
+    found: Mapping[str, Known]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,23 +3,30 @@
 from datetime import datetime
 
 from budgetd.collect.answers import Outcome
-from budgetd.collect.extract import extract
-from budgetd.collect.plans import RequestPlan
+from budgetd.collect.extract import interview
+from budgetd.collect.plans import Ask
 from budgetd.collect.sources import Source
 from budgetd.http import Client, RequestFailedError
-from budgetd_rules.polls import Poll
+from budgetd_rules.polls import Cause, Poll
 
 
 async def poll(source: Source, client: Client, now: datetime) -> Poll:
     """Never raises for trouble at the vendor's: that is in the poll's outages."""
-    # One after another, so that they share a connection.
-    outcomes = {plan.name: await _send(source, client, plan, now) for plan in source.provider.requests}
-    return extract(source.provider, source.account, outcomes, now, source.redact)
+    talk = interview(source.provider, source.account, now, source.redact)
+    try:
+        ask = next(talk)
+        while True:
+            ask = talk.send(await _send(source, client, ask))
+    except StopIteration as end:
+        done: Poll = end.value
+        return done
 
 
-async def _send(source: Source, client: Client, plan: RequestPlan, now: datetime) -> Outcome:
+async def _send(source: Source, client: Client, ask: Ask) -> Outcome:
     """The answer, or why there is none."""
     try:
-        return await client.send(source.request(plan, now), source.timeout)
+        return await client.send(source.request(ask), source.timeout)
     except RequestFailedError as error:
         return error
+    except ValueError as error:
+        return RequestFailedError(Cause.MALFORMED, f"can't be sent: {error}")

@@ -1,5 +1,6 @@
 """An account ready to be polled: its requests, made from the provider's templates, its key and its params."""
 
+import json
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import quote
 
-from budgetd.collect.plans import RequestPlan
+from budgetd.collect.plans import Ask, RequestPlan
 from budgetd.collect.provider import Provider
-from budgetd.collect.templates import API_KEY, PLACEHOLDER, fill, fill_all, tell_times
+from budgetd.collect.templates import API_KEY, PLACEHOLDER, Known, fill, fill_all, fill_json, tell_times
 from budgetd.collect.texts import Redact, hide
 from budgetd.credentials import Secret
 from budgetd.errors import ConfigError
@@ -22,7 +23,7 @@ _SOME_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """All that the requests of an account have in common; `known` are the key and the params."""
+    """All that the requests of an account have in common; `known` are its params."""
 
     base: str
     known: Mapping[str, str] = field(repr=False)
@@ -30,13 +31,18 @@ class Draft:
     auth_headers: Mapping[str, str] = field(repr=False)
     auth_query: Mapping[str, str] = field(repr=False)
 
-    def make(self, plan: RequestPlan, now: datetime) -> Request:
-        """Raises ValueError where it can't be sent."""
-        known = {**self.known, **tell_times(plan.times, now)} if plan.times else self.known
+    def make(self, plan: RequestPlan, found: Mapping[str, Known]) -> Request:
+        """`found` is what the clock and earlier answers give. Raises ValueError where it can't be sent."""
+        known = {**self.known, **found}
+        # A param may be several steps of a path; what a vendor sends is one.
+        steps = {name: quote(text, safe="/") for name, text in self.known.items()}
+        steps |= {name: quote(str(value), safe="") for name, value in found.items()}
         return Request(
-            url=self.base + _fill_path(plan.path, known),
+            method=plan.method,
+            url=self.base + _fill_path(plan.path, steps),
             headers=_join_headers(self.headers, fill_all(plan.headers, known), self.auth_headers),
             params={**fill_all(plan.query, known), **self.auth_query},
+            json=json.dumps(fill_json(plan.json, known)).encode() if plan.json is not None else None,
         )
 
 
@@ -51,9 +57,9 @@ class Source:
     timeout: timedelta
     redact: Redact = field(repr=False)
 
-    def request(self, plan: RequestPlan, now: datetime) -> Request:
+    def request(self, ask: Ask) -> Request:
         """Raises ValueError where it can't be sent."""
-        return self.requests.get(plan.name) or self.draft.make(plan, now)
+        return self.requests.get(ask.plan.name) or self.draft.make(ask.plan, ask.found)
 
 
 def make_source(
@@ -71,30 +77,35 @@ def make_source(
     if problems:
         raise ConfigError(f"accounts.{account}.params.{problem}" for problem in problems)
     defaults = {name: param.default for name, param in provider.params.items() if param.default is not None}
-    known = {**defaults, **given, API_KEY: api_key.reveal()}
-    basic = fill(provider.auth.basic, known) if provider.auth.basic is not None else None
+    known = {**defaults, **given}
+    with_key = {**known, API_KEY: api_key.reveal()}
+    basic = fill(provider.auth.basic, with_key) if provider.auth.basic is not None else None
     secrets = [api_key.reveal(), *(text for name, text in given.items() if provider.params[name].secret), basic or ""]
     redact = hide(*secrets)
     draft = Draft(
         base=(base_url or provider.base_url).rstrip("/"),
         known=known,
         headers=fill_all(provider.headers, known),
-        auth_headers=fill_all(provider.auth.headers, known) | _basic(basic),
-        auth_query=fill_all(provider.auth.query, known),
+        auth_headers=fill_all(provider.auth.headers, with_key) | _basic(basic),
+        auth_query=fill_all(provider.auth.query, with_key),
     )
     try:
-        # All are made now, those of a certain time too, so that what can't be sent is found before it is.
-        made = {plan.name: draft.make(plan, _SOME_TIME) for plan in provider.requests}
+        # All are made now, the changing ones too, so that what can't be sent is found before it is.
+        made = {plan.name: draft.make(plan, _make_up(plan)) for plan in provider.requests}
     except ValueError as error:
         raise ConfigError([redact(f"accounts.{account}: {error}")]) from error
     return Source(
         account=account,
         provider=provider,
-        requests={plan.name: made[plan.name] for plan in provider.requests if not plan.times},
+        requests={plan.name: made[plan.name] for plan in provider.requests if plan.is_fixed},
         draft=draft,
         timeout=timeout,
         redact=redact,
     )
+
+
+def _make_up(plan: RequestPlan) -> dict[str, Known]:
+    return {**tell_times(plan.times, _SOME_TIME), **dict.fromkeys(plan.needs, 1)}
 
 
 def _text(setting: Setting) -> str:
@@ -122,8 +133,8 @@ def _basic(user_and_password: str | None) -> dict[str, str]:
     return {"Authorization": f"Basic {b64encode(user_and_password.encode()).decode()}"}
 
 
-def _fill_path(path: str, known: Mapping[str, str]) -> str:
-    filled = PLACEHOLDER.sub(lambda match: quote(known[match[1]], safe="/"), path)
+def _fill_path(path: str, steps: Mapping[str, str]) -> str:
+    filled = PLACEHOLDER.sub(lambda match: steps[match[1]], path)
     if not filled.startswith("/"):
         # Else `@elsewhere` would be a part of the host.
         raise ValueError(f"a path begins with a slash, and {filled!r} does not")

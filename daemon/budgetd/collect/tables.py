@@ -1,8 +1,8 @@
 """A provider file as TOML: the tables and keys that it may hold, each checked by itself.
 
 The docstrings below are the reference of the format. Whether the tables fit each other (an expression's names, a kind's
-fields, the names in braces) is `assembly`'s to check. What stands in braces in a template, `{name}`, is one of [params]
-or a time (`templates` lists them).
+fields, the names in braces) is `assembly`'s to check. What stands in braces in a template, `{name}`, is one of
+[params]; in requests also a time (`templates` lists them) or a value.
 """
 
 import re
@@ -17,6 +17,7 @@ from budgetd.collect.keys import (
     CauseName,
     Evidence,
     HeaderName,
+    JsonTable,
     MeterName,
     Name,
     ParamName,
@@ -169,7 +170,13 @@ class ValueTable(Table):
 
 
 class RequestTable(Table):
-    """A GET of `path`, below the base URL, with a `query` and `headers` of its own: templates all three.
+    """A GET of `path`, below the base URL, with a `query` and `headers` of its own: templates all three. What names a
+    param that is not given is left out. A value of an earlier request may be named as well: this one is then sent after
+    that one, if its answer has the value.
+
+    `method = "POST"` is for APIs that are asked so; nothing that changes anything belongs here. `json` is its body,
+    whose texts are templates. One that is a name alone and stands for a number (`{now_unix}`, `{year}`, a value) is
+    sent as a number. Braces with white space between them are no name, so that GraphQL can be written down.
 
     `optional`: a vendor that has nothing to say there answers 404, 403, `null` or `{}`, and that is no outage.
     `unwrap` names the fields of the body whose object some versions of an API send as JSON inside a text.
@@ -178,14 +185,21 @@ class RequestTable(Table):
     """
 
     path: Annotated[str, StringConstraints(pattern=r"^[/{][^?#]*$")]
-    method: Literal["GET"] = "GET"
+    method: Literal["GET", "POST"] = "GET"
     query: dict[str, str] = {}
     headers: dict[HeaderName, str] = {}
+    body_json: JsonTable | None = Field(default=None, alias="json")
     optional: bool = False
     body: Literal["object", "list", "any", "none"] = "object"
     unwrap: tuple[str, ...] = ()
     success: PathText | None = None
     values: dict[Name, ValueTable] = {}
+
+    @model_validator(mode="after")
+    def _has_a_body_to_post(self) -> Self:
+        if self.body_json is not None and self.method != "POST":
+            raise ValueError('json is the body of a POST: add method = "POST"')
+        return self
 
 
 class WithinTable(Table):

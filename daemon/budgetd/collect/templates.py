@@ -1,4 +1,4 @@
-"""Templates: texts of a provider file with names in braces, which the account's params and the clock fill.
+"""Templates: texts of a provider file with names in braces, which params, the clock and earlier answers fill.
 
 The times, all of them UTC, are `{now_*}`, `{day_start_*}`, `{month_start_*}` and `{days_30_ago_*}` (any whole number of
 days), where `*` is `unix` or `ms` (since 1970), `iso` (2026-11-01T00:00:00Z) or `date` (2026-11-01); and `{year}` and
@@ -6,7 +6,7 @@ days), where `*` is `unix` or `ms` (since 1970), `iso` (2026-11-01T00:00:00Z) or
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,10 +15,11 @@ PLACEHOLDER: Final = re.compile(r"\{([^{}\s]*)\}")
 TIMES: Final = ("now_iso", "day_start_iso", "month_start_iso", "days_30_ago_iso", "year", "month")
 """What to offer for a name that is none."""
 
+Known = str | int
 _TIME: Final = re.compile(r"(now|day_start|month_start|days_(\d{1,4})_ago)_(unix|ms|iso|date)", re.ASCII)
-_FORMS: Final[Mapping[str, Callable[[datetime], str]]] = {
-    "unix": lambda moment: str(int(moment.timestamp())),
-    "ms": lambda moment: str(int(moment.timestamp()) * 1000 + moment.microsecond // 1000),
+_FORMS: Final[Mapping[str, Callable[[datetime], Known]]] = {
+    "unix": lambda moment: int(moment.timestamp()),
+    "ms": lambda moment: int(moment.timestamp()) * 1000 + moment.microsecond // 1000,
     "iso": lambda moment: moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
     "date": lambda moment: moment.date().isoformat(),
 }
@@ -26,6 +27,15 @@ _FORMS: Final[Mapping[str, Callable[[datetime], str]]] = {
 
 def names_in(text: str) -> list[str]:
     return PLACEHOLDER.findall(text)
+
+
+def texts_in(tree: object) -> Iterator[str]:
+    """All the texts of a table to be sent as JSON."""
+    if isinstance(tree, str):
+        yield tree
+    elif isinstance(tree, Mapping | list):
+        for inner in tree.values() if isinstance(tree, Mapping) else tree:
+            yield from texts_in(inner)
 
 
 def is_braced(text: str) -> bool:
@@ -37,13 +47,13 @@ def is_time(name: str) -> bool:
     return name in ("year", "month") or _TIME.fullmatch(name) is not None
 
 
-def tell_times(names: Iterable[str], now: datetime) -> dict[str, str]:
+def tell_times(names: Iterable[str], now: datetime) -> dict[str, Known]:
     return {name: _tell_time(name, now) for name in names}
 
 
-def _tell_time(name: str, now: datetime) -> str:
+def _tell_time(name: str, now: datetime) -> Known:
     if name in ("year", "month"):
-        return str(getattr(now, name))
+        return now.year if name == "year" else now.month
     match = _TIME.fullmatch(name)
     assert match is not None
     begin, days, form = match.groups()
@@ -54,15 +64,28 @@ def _tell_time(name: str, now: datetime) -> str:
     return _FORMS[form](now - timedelta(days=int(days or 0)))
 
 
-def fill(text: str, known: Mapping[str, str]) -> str | None:
+def fill(text: str, known: Mapping[str, Known]) -> str | None:
     """The text without braces; None where it names what is not known."""
     names = names_in(text)
     if not all(name in known for name in names):
         return None
-    return PLACEHOLDER.sub(lambda match: known[match[1]], text) if names else text
+    return PLACEHOLDER.sub(lambda match: str(known[match[1]]), text) if names else text
 
 
-def fill_all(texts: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
+def fill_all(texts: Mapping[str, str], known: Mapping[str, Known]) -> dict[str, str]:
     """Without those that name what is not known."""
     filled = {name: fill(text, known) for name, text in texts.items()}
     return {name: text for name, text in filled.items() if text is not None}
+
+
+def fill_json(tree: object, known: Mapping[str, Known]) -> object:
+    """The table as it is sent, without what names what is not known. A name that stands alone keeps its type."""
+    if isinstance(tree, Mapping):
+        filled = {name: fill_json(inner, known) for name, inner in tree.items()}
+        return {name: inner for name, inner in filled.items() if inner is not None}
+    if isinstance(tree, list):
+        return [inner for inner in (fill_json(inner, known) for inner in tree) if inner is not None]
+    if not isinstance(tree, str):
+        return tree
+    alone = PLACEHOLDER.fullmatch(tree)
+    return known.get(alone[1]) if alone else fill(tree, known)

@@ -1,0 +1,45 @@
+"""Requests that are made of what earlier ones brought."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Final
+
+from budgetd.collect.answers import Seen, State, Visit
+from budgetd.collect.plans import Ask, RequestPlan
+from budgetd.collect.templates import Known, tell_times
+from budgetd.collect.texts import LONGEST
+from budgetd_rules.values import UNKNOWN, Value
+
+# In a path these lead elsewhere, quoted or not.
+_NO_STEPS: Final = frozenset({".", ".."})
+
+
+def prepare(visit: Visit, plan: RequestPlan, seen: Mapping[str, Seen], values: Mapping[str, Value]) -> Ask | State:
+    """The request, or the state that it is in unsent: that of a request that it waits for.
+
+    What failed there is said there; what is missing in an answer is said once, whoever needs it.
+    """
+    found: dict[str, Known] = {}
+    for name, source in plan.needs.items():
+        if seen[source].state is not State.ANSWERED:
+            return seen[source].state
+        value = _tell(values[name])
+        if value is None:
+            _blame(visit, source, name, values[name])
+            return State.FAILED
+        found[name] = value
+    return Ask(plan=plan, found={**found, **tell_times(plan.times, visit.now)})
+
+
+def _tell(value: Value) -> Known | None:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else None
+    # One that was too long was cut.
+    return value if isinstance(value, str) and len(value) < LONGEST and value not in _NO_STEPS else None
+
+
+def _blame(visit: Visit, source: str, name: str, value: Value) -> None:
+    where = f"values.{name}: "
+    if not any(outage.request == source and outage.detail.startswith(where) for outage in visit.outages):
+        what = "is not there" if value is UNKNOWN else "is nothing to send"
+        visit.blame(source, f"{where}{what}, and other requests are made of it")
