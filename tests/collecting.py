@@ -1,7 +1,7 @@
 """What the tests of `collect` share: the documented answers, and how to have one read."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -35,17 +35,24 @@ def answer(body: object = "", status: int = 200, headers: Mapping[str, str] | No
     return Answer(status=status, headers={name.lower(): text for name, text in (headers or {}).items()}, body=raw)
 
 
-def read(provider: str | Provider, **outcomes: Outcome) -> Poll:
-    """A poll to whose requests these are the answers, each under the request's name."""
+def read(provider: str | Provider, **outcomes: Outcome | Sequence[Outcome]) -> Poll:
+    """A poll to whose requests these are the answers, each under the request's name: one, or its pages."""
     chosen = PROVIDERS[provider] if isinstance(provider, str) else provider
+    left = {name: iter(each if isinstance(each, Sequence) else [each]) for name, each in outcomes.items()}
     talk = interview(chosen, "acme", NOW, hide(KEY))
     try:
         ask = next(talk)
         while True:
-            ask = talk.send(outcomes[ask.plan.name])
+            ask = talk.send(_take(left[ask.plan.name]))
     except StopIteration as end:
         seen: Poll = end.value
         return seen
+
+
+def _take(outcomes: Iterator[Outcome]) -> Outcome:
+    outcome = next(outcomes, None)
+    assert outcome is not None, "more was asked for than this test has answers"
+    return outcome
 
 
 def fields(poll: Poll, meter: str) -> Mapping[str, Value]:

@@ -77,6 +77,35 @@ WRONG = {
         HEAD.replace('path = "/info"', 'path = "/info"\nmethod = "POST"\njson = { a = ["{org}"] }') + VALUES + METER,
         "requests.info.json: {org} is neither one of [params], nor a value, nor a time",
     ),
+    **{
+        f"pages: {name}": (HEAD.replace('"/info"', f'"/info"\npages = {{ {pages} }}') + VALUES + METER, problem)
+        for name, (pages, problem) in {
+            "nothing": ("", "requests.info.pages.items: is missing"),
+            "no way on": ("items = 'data'", "requests.info.pages: takes one of link, cursor and number"),
+            "two ways on": (
+                "items = 'data', link = 'next', number = 'page'",
+                "requests.info.pages: takes one of link, cursor and number",
+            ),
+            "a cursor for nothing": (
+                "items = 'data', cursor = 'next'",
+                "requests.info.pages: cursor and query go together",
+            ),
+            "a query of nothing": (
+                "items = 'data', link = 'next', query = 'page'",
+                "requests.info.pages: cursor and query go together",
+            ),
+            "the first of no number": ("items = 'data', link = 'next', first = 0", "first is for page numbers"),
+            "no dotted name": ("items = 'data[0]', link = 'next'", "requests.info.pages.items: does not have the form"),
+            "a link that is no JMESPath": ("items = 'data', link = 'next['", "pages.link: 'next[' is no JMESPath"),
+            "too many": ("items = 'data', link = 'next', most = 1000", "pages.most: must be at most 100"),
+        }.items()
+    },
+    "a query that pages turns": (
+        HEAD.replace('"/info"', '"/info"\nquery = { page = "1" }\npages = { items = "@", number = "page" }')
+        + VALUES
+        + METER,
+        "requests.info: query.page is what pages turns; leave it out here",
+    ),
     "a value of a later request": (
         HEAD.replace("/info", "/{plan}/info")
         + VALUES

@@ -10,7 +10,7 @@ import logging
 import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Final, Literal
@@ -72,6 +72,17 @@ class Request:
             raise ValueError("the URL is none: it begins with https:// and a host")
         object.__setattr__(self, "ready", httpx.Request(self.method, url, headers=headers, content=self.json))
 
+    def at(self, link: str, params: Mapping[str, str]) -> "Request":
+        """The same request where the link of an answer leads, with `params` in the query whatever the link has there.
+
+        Raises RequestFailedError where that is another origin.
+        """
+        try:
+            target = _join(self.ready.url, link, "its next page is at")
+        except httpx.InvalidURL as error:
+            raise RequestFailedError(Cause.MALFORMED, "the link to its next page is no URL") from error
+        return replace(self, url=str(target.copy_merge_params(params) if params else target), params={})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -127,13 +138,7 @@ class Client:
                 return answer
             if request.method != "GET" and answer.status in (301, 302, 303):
                 raise RequestFailedError(Cause.MALFORMED, f"it redirects a {request.method} as if it were a GET")
-            target = request.url.join(location)
-            if _origin(target) != _origin(request.url):
-                raise RequestFailedError(
-                    Cause.MALFORMED,
-                    f"it redirects to {_show_host(target)}, and the key goes nowhere but {_show_host(request.url)}: "
-                    "is base_url right?",
-                )
+            target = _join(request.url, location, "it redirects to")
             request = httpx.Request(request.method, target, headers=request.headers, stream=request.stream)
         raise RequestFailedError(Cause.MALFORMED, f"it redirects more than {MAX_REDIRECTS} times")
 
@@ -183,6 +188,16 @@ class Client:
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
+
+
+def _join(url: httpx.URL, place: str, words: str) -> httpx.URL:
+    target = url.join(place)
+    if _origin(target) != _origin(url):
+        raise RequestFailedError(
+            Cause.MALFORMED,
+            f"{words} {_show_host(target)}, and the key goes nowhere but {_show_host(url)}: is base_url right?",
+        )
+    return target
 
 
 def _show_host(url: httpx.URL) -> str:

@@ -4,16 +4,19 @@ No I/O, no clock, and no exception: whatever comes is a right value, an unknown 
 """
 
 from collections.abc import Generator
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
 from budgetd.collect.answers import Outcome, Seen, State, Visit, has_any, judge, read_values
 from budgetd.collect.chains import prepare
+from budgetd.collect.pages import Pages
 from budgetd.collect.plans import Ask, RequestPlan
 from budgetd.collect.provider import Provider
 from budgetd.collect.readings import read_meter
 from budgetd.collect.texts import Redact
+from budgetd.collect.values import MalformedError
 from budgetd_rules.meters import Reading
 from budgetd_rules.polls import Cause, Outage, Poll
 from budgetd_rules.values import Value
@@ -31,10 +34,29 @@ def interview(provider: Provider, account: str, now: datetime, redact: Redact) -
     values: dict[str, Value] = {}
     for plan in provider.requests:
         ask = prepare(visit, plan, seen, values)
-        one = judge(visit, plan, (yield ask)) if isinstance(ask, Ask) else Seen(state=ask)
+        one = (yield from _inquire(visit, ask)) if isinstance(ask, Ask) else Seen(state=ask)
         seen[plan.name], found = _see(visit, plan, one)
         values |= found
     return _conclude(visit, seen, values)
+
+
+def _inquire(visit: Visit, ask: Ask) -> Generator[Ask, Outcome, Seen]:
+    """The whole answer to a request, with all its pages."""
+    seen = judge(visit, ask.plan, (yield ask))
+    if ask.plan.pages is None or seen.state is not State.ANSWERED:
+        return seen
+    first, pages = seen.document, Pages(plan=ask.plan.pages, redact=visit.redact)
+    # That there is nothing can be said by the first page alone.
+    later = replace(ask.plan, optional=False)
+    try:
+        while turn := pages.add(seen.document):
+            seen = judge(visit, later, (yield replace(ask, turn=turn)))
+            if seen.state is not State.ANSWERED:
+                return seen
+    except MalformedError as error:
+        visit.blame(ask.plan.name, f"pages: {error}")
+        return Seen(state=State.FAILED, headers=seen.headers)
+    return replace(seen, document=pages.bind(first))
 
 
 def _see(visit: Visit, plan: RequestPlan, seen: Seen) -> tuple[Seen, dict[str, Value]]:

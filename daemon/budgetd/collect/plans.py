@@ -1,7 +1,7 @@
 """The parts of a provider, ready for use: its requests, its values, and how they become meters."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -34,6 +34,21 @@ class AuthPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PagesPlan:
+    """How an answer goes on. `place` leads to the next page's link, or to the cursor that `query` names in the URL's
+    query; `number` names the page's number there.
+    """
+
+    items: tuple[str, ...]
+    place: Path | None
+    query: str | None
+    number: str | None
+    first: int
+    more: Path | None
+    most: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestPlan:
     """`times` and `needs` are what its templates name besides params: the times of the poll, and values of earlier
     requests, each with its request.
@@ -51,6 +66,7 @@ class RequestPlan:
     body: Literal["object", "list", "any", "none"]
     unwrap: tuple[str, ...]
     success: Path | None
+    pages: PagesPlan | None
     values: tuple[ValuePlan, ...]
 
     @property
@@ -60,11 +76,20 @@ class RequestPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """To a further page: a link, or what is different in the query."""
+
+    link: str | None = None
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """A request that is due, and what the clock and earlier answers fill it with."""
+    """A request that is due, what the clock and earlier answers fill it with, and which of its pages is wanted."""
 
     plan: RequestPlan
     found: Mapping[str, Known]
+    turn: Turn | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

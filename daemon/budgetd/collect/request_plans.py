@@ -3,8 +3,8 @@
 from typing import Final
 
 from budgetd.collect.paths import compile_path
-from budgetd.collect.plans import RequestPlan, ValuePlan
-from budgetd.collect.tables import ProviderTable, RequestTable, ValueTable
+from budgetd.collect.plans import PagesPlan, RequestPlan, ValuePlan
+from budgetd.collect.tables import PagesTable, ProviderTable, RequestTable, ValueTable
 from budgetd.collect.templates import API_KEY, TIMES, is_braced, is_time, names_in, texts_in
 from budgetd.collect.values import NOUNS, Reader
 from budgetd.validation import did_you_mean
@@ -42,7 +42,7 @@ class RequestPlanner:
             name=name,
             method=request.method,
             path=request.path,
-            query=request.query,
+            query=request.query | _first_page(request.pages),
             headers=request.headers,
             json=request.body_json,
             times=frozenset(name for name in names if is_time(name)),
@@ -51,6 +51,7 @@ class RequestPlanner:
             body=request.body,
             unwrap=request.unwrap,
             success=compile_path(success) if success is not None else None,
+            pages=_plan_pages(request.pages) if request.pages else None,
             values=tuple(self._plan_value(name, key, value) for key, value in request.values.items()),
         )
 
@@ -118,3 +119,20 @@ class RequestPlanner:
         known = [*self._table.params, *(self.values if is_request else ()), *(TIMES if is_request else ())]
         what = "neither one of [params], nor a value, nor a time" if is_request else "not one of [params]"
         return f"is {what}{did_you_mean(name, known)}"
+
+
+def _first_page(pages: PagesTable | None) -> dict[str, str]:
+    return {pages.number: str(pages.first)} if pages and pages.number is not None else {}
+
+
+def _plan_pages(pages: PagesTable) -> PagesPlan:
+    place = pages.link if pages.link is not None else pages.cursor
+    return PagesPlan(
+        items=tuple(pages.items.split(".")) if pages.items != "@" else (),
+        place=compile_path(place) if place is not None else None,
+        query=pages.query,
+        number=pages.number,
+        first=pages.first,
+        more=compile_path(pages.more) if pages.more is not None else None,
+        most=pages.most,
+    )

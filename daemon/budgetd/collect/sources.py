@@ -3,7 +3,7 @@
 import json
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import quote
@@ -58,8 +58,13 @@ class Source:
     redact: Redact = field(repr=False)
 
     def request(self, ask: Ask) -> Request:
-        """Raises ValueError where it can't be sent."""
-        return self.requests.get(ask.plan.name) or self.draft.make(ask.plan, ask.found)
+        """Raises ValueError where it can't be sent, and RequestFailedError where a link leads to another origin."""
+        request = self.requests.get(ask.plan.name) or self.draft.make(ask.plan, ask.found)
+        if ask.turn is None:
+            return request
+        if ask.turn.link is not None:
+            return request.at(ask.turn.link, self.draft.auth_query)
+        return replace(request, params={**request.params, **ask.turn.query})
 
 
 def make_source(

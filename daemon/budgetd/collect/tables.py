@@ -169,6 +169,41 @@ class ValueTable(Table):
         return factor if factor != 1 else None
 
 
+class PagesTable(Table):
+    """An answer that comes in pages: `items` is the dotted name of the list in the body (`data`, `data.rows`), or `@`
+    where the body is the list. The lists of all pages become one, in the body of the first. A body that is a bare list,
+    although `items` names a field, is all there is.
+
+    How it goes on is one of these, until there is none (null, false, an empty text):
+    - `link`, a JMESPath to the link to the next page: relative or absolute, and of the same origin.
+    - `cursor`, a JMESPath to what the URL's query takes under the name `query` for the next page.
+    - `number`, the name under which the query takes the page's number, counted from `first` (1) on.
+    `more`, a JMESPath, is true while there is more, and false on the last page, if the vendor says so. Without it page
+    numbers end with an empty list.
+
+    After `most` pages (20) or 10,000 items it is no answer but a malformed one, as with a page that comes twice.
+    """
+
+    items: Annotated[str, StringConstraints(pattern=r"^(@|[\w-]+(\.[\w-]+)*)$")]
+    link: PathText | None = None
+    cursor: PathText | None = None
+    number: str | None = None
+    query: str | None = None
+    first: Annotated[int, Field(ge=0)] = 1
+    more: PathText | None = None
+    most: Annotated[int, Field(ge=2, le=100)] = 20
+
+    @model_validator(mode="after")
+    def _goes_on_in_one_way(self) -> Self:
+        if [self.link, self.cursor, self.number].count(None) != 2:
+            raise ValueError("takes one of link, cursor and number: how the answer goes on")
+        if (self.cursor is None) != (self.query is None):
+            raise ValueError("cursor and query go together: where the cursor stands, and what the query calls it")
+        if "first" in self.model_fields_set and self.number is None:
+            raise ValueError("first is for page numbers")
+        return self
+
+
 class RequestTable(Table):
     """A GET of `path`, below the base URL, with a `query` and `headers` of its own: templates all three. What names a
     param that is not given is left out. A value of an earlier request may be named as well: this one is then sent after
@@ -193,12 +228,16 @@ class RequestTable(Table):
     body: Literal["object", "list", "any", "none"] = "object"
     unwrap: tuple[str, ...] = ()
     success: PathText | None = None
+    pages: PagesTable | None = None
     values: dict[Name, ValueTable] = {}
 
     @model_validator(mode="after")
-    def _has_a_body_to_post(self) -> Self:
+    def _fits_together(self) -> Self:
         if self.body_json is not None and self.method != "POST":
             raise ValueError('json is the body of a POST: add method = "POST"')
+        turning = (self.pages.query or self.pages.number) if self.pages else None
+        if turning in self.query:
+            raise ValueError(f"query.{turning} is what pages turns; leave it out here")
         return self
 
 

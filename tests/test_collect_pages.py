@@ -1,0 +1,324 @@
+"""Answers in pages: each is asked for, all become one, and what is not whole is no answer."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from budgetd.collect.answers import Outcome
+from budgetd.collect.pages import Pages
+from budgetd.collect.plans import PagesPlan
+from budgetd.collect.poll import poll
+from budgetd.collect.provider import Provider, load_provider
+from budgetd.collect.request_plans import _plan_pages
+from budgetd.collect.sources import make_source
+from budgetd.collect.tables import PagesTable
+from budgetd.collect.texts import hide
+from budgetd.collect.values import MalformedError
+from budgetd.credentials import Secret
+from budgetd.http import Client, RequestFailedError
+from budgetd_rules.polls import Cause, Poll
+from collecting import HEAD, KEY, NOW, answer, details, fields, read, write_provider
+
+REST = """
+costs = { path = "data[].cost", type = "numbers" }
+total = { path = "total", type = "number" }
+left = { header = "X-Left", type = "number" }
+[meters.costs]
+kind = "spend"
+amount = "sum(costs)"
+limit = "total"
+[meters.calls]
+kind = "quota"
+remaining = "left"
+"""
+LINK = '{ items = "data", link = "links.next" }'
+CURSOR = '{ items = "data", cursor = "next", query = "page", more = "has_more", most = 4 }'
+NUMBER = '{ items = "data", number = "page" }'
+
+
+def make(folder: Path, pages: str, rest: str = REST) -> Provider:
+    text = HEAD.replace('path = "/info"', f'path = "/info"\nbody = "any"\npages = {pages}')
+    return load_provider(write_provider(folder, text + rest))
+
+
+def page(*costs: int, **rest: object) -> Outcome:
+    return answer({"data": [{"cost": cost} for cost in costs], "total": 100, **rest}, headers={"X-Left": "7"})
+
+
+SUM = 15
+WHOLE: dict[str, tuple[str, Sequence[Outcome]]] = {
+    "links": (LINK, [page(1, 2, links={"next": "/info?p=2"}), page(3, 4, links={"next": "?p=3"}), page(5, links={})]),
+    "one page": (LINK, [page(1, 2, 3, 4, 5)]),
+    "a link that is false": (LINK, [page(15, links={"next": False})]),
+    "a link that is empty": (LINK, [page(15, links={"next": ""})]),
+    "cursors": (CURSOR, [page(1, 2, has_more=True, next="a"), page(3, 4, 5, has_more=False, next=None)]),
+    "cursors that are numbers": (CURSOR, [page(7, has_more=True, next=2), page(8, has_more=False)]),
+    "a cursor on the last page": (CURSOR, [page(7, has_more=True, next="a"), page(8, has_more=False, next="b")]),
+    "a cursor, and nothing said of more": (CURSOR, [page(7, next="a"), page(8)]),
+    "an empty page in the middle": (CURSOR, [page(7, next="a"), page(next="b"), page(8)]),
+    "a last page of null": (CURSOR, [page(15, next="a"), answer({"data": None}, headers={"X-Left": "7"})]),
+    "numbers until an empty list": (NUMBER, [page(1, 2), page(3, 4, 5), page()]),
+    "numbers while there is more": (
+        '{ items = "data", number = "page", more = "has_more" }',
+        [page(7, has_more=True), page(8, has_more=False)],
+    ),
+    "numbers until nothing says that there is more": (
+        '{ items = "data", number = "page", more = "has_more" }',
+        [page(7, has_more=True), page(8)],
+    ),
+}
+
+
+@pytest.mark.parametrize(("pages", "outcomes"), WHOLE.values(), ids=WHOLE.keys())
+def test_all_pages_are_one(tmp_path: Path, pages: str, outcomes: Sequence[Outcome]) -> None:
+    seen = read(make(tmp_path, pages), info=outcomes)
+    assert seen.outages == ()
+    assert fields(seen, "costs") == {"amount": SUM, "limit": 100}
+    assert fields(seen, "calls") == {"remaining": 7}
+    assert seen.answered == {"costs", "calls"}
+
+
+MORE = page(1, has_more=True, next="a")
+BROKEN: dict[str, tuple[str, Sequence[Outcome], str]] = {
+    "a page that fails": (CURSOR, [MORE, answer("", 500)], "vendor_error: HTTP 500"),
+    "a page that does not come": (
+        CURSOR,
+        [MORE, RequestFailedError(Cause.UNREACHABLE, "no whole answer within 30s")],
+        "unreachable: no whole answer",
+    ),
+    "a page that is none": (CURSOR, [MORE, answer("<html>")], "malformed: HTTP 200: expected JSON, got a page of HTML"),
+    "a page of another shape": (CURSOR, [MORE, answer({"rows": []})], "malformed: pages: one of them has no list"),
+    "more, and no list": (CURSOR, [answer({"next": "a"})], "malformed: pages: one of them has no list"),
+    "items that are no list": (
+        CURSOR,
+        [MORE, answer({"data": {"cost": 1}})],
+        "malformed: pages: expected a list, got an object",
+    ),
+    "more, and nothing says where": (
+        CURSOR,
+        [page(1, has_more=True)],
+        "malformed: pages: there are more of them, and nothing says where",
+    ),
+    "more is no truth": (
+        CURSOR,
+        [page(1, has_more="yes")],
+        "malformed: pages: whether there are more: expected true or false, got the text 'yes'",
+    ),
+    "a cursor of no kind": (
+        CURSOR,
+        [page(1, next={"a": 1})],
+        "malformed: pages: where the next one is: expected text, got an object",
+    ),
+    "a cursor that comes again": (
+        CURSOR,
+        [page(1, next="a"), page(1, next="b"), page(1, next="a")],
+        "malformed: pages: the next one is one that has come already",
+    ),
+    "a link to itself": (
+        LINK,
+        [page(1, links={"next": "/info?p=2"})] * 2,
+        "malformed: pages: the next one is one that has come already",
+    ),
+    "too many": (CURSOR, [page(1, next=name) for name in "abcd"], "malformed: pages: there are more than 4"),
+    "a vendor that counts no pages": (NUMBER, [page(1)] * 20, "malformed: pages: there are more than 20"),
+    "too many items": (
+        NUMBER,
+        [page(*range(6000))] * 2,
+        "malformed: pages: there are more than 10,000 items in them",
+    ),
+}
+
+
+@pytest.mark.parametrize(("pages", "outcomes", "outage"), BROKEN.values(), ids=BROKEN.keys())
+def test_what_is_not_whole_is_no_answer(tmp_path: Path, pages: str, outcomes: Sequence[Outcome], outage: str) -> None:
+    seen = read(make(tmp_path, pages), info=outcomes)
+    assert len(seen.outages) == 1
+    assert details(seen)[0].startswith(f"info {outage}")
+    assert "costs" not in {reading.key.meter for reading in seen.readings}
+    assert seen.answered == frozenset()
+
+
+def test_a_pause_is_asked_for_by_any_page(tmp_path: Path) -> None:
+    seen = read(make(tmp_path, CURSOR), info=[MORE, answer("", 429, {"Retry-After": "30"})])
+    assert seen.retry_after is not None
+    assert seen.retry_after.total_seconds() == 30
+
+
+def test_a_later_page_can_not_be_absent(tmp_path: Path) -> None:
+    text = HEAD.replace('path = "/info"', f'path = "/info"\noptional = true\npages = {CURSOR}') + REST
+    provider = load_provider(write_provider(tmp_path, text))
+    assert details(read(provider, info=[MORE, answer("", 404)])) == ["info not_found: HTTP 404"]
+    assert read(provider, info=[answer("", 404)]).outages == ()
+
+
+BARE = """
+costs = { path = "[].cost || data[].cost", type = "numbers" }
+[meters.costs]
+kind = "spend"
+amount = "sum(costs)"
+"""
+
+
+@pytest.mark.parametrize(
+    ("pages", "outcomes"),
+    [
+        pytest.param('{ items = "@", number = "page" }', [[7], [8], []], id="lists"),
+        pytest.param('{ items = "data", cursor = "next", query = "page" }', [[7, 8]], id="a list instead of a page"),
+        pytest.param('{ items = "data", number = "page" }', [[7, 8]], id="a list instead of numbered pages"),
+    ],
+)
+def test_a_body_may_be_the_list(tmp_path: Path, pages: str, outcomes: Sequence[Sequence[int]]) -> None:
+    bodies = [answer([{"cost": cost} for cost in one]) for one in outcomes]
+    seen = read(make(tmp_path, pages, BARE), info=bodies)
+    assert seen.outages == ()
+    assert fields(seen, "costs") == {"amount": SUM}
+
+
+# --- what is sent
+
+
+def ask(
+    provider: Provider, vendor: Callable[[httpx.Request], httpx.Response], base_url: str | None = None
+) -> tuple[Poll, list[httpx.Request]]:
+    sent: list[httpx.Request] = []
+
+    def transport(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return vendor(request)
+
+    source = make_source("acme", provider, Secret(KEY), base_url=base_url)
+    return asyncio.run(poll(source, Client(httpx.MockTransport(transport)), NOW)), sent
+
+
+def in_turn(*bodies: dict[str, Any]) -> Callable[[httpx.Request], httpx.Response]:
+    left = iter(bodies)
+    return lambda _request: httpx.Response(200, json=next(left))
+
+
+@pytest.mark.parametrize(
+    ("link", "url"),
+    [
+        ("/info?page=2&x=a%20b", "https://api.acme.example/info?page=2&x=a%20b"),
+        ("?page=2", "https://api.acme.example/info?page=2"),
+        ("more", "https://api.acme.example/more"),
+        ("https://api.acme.example/v2", "https://api.acme.example/v2"),
+        ("https://API.acme.example:443/v2", "https://api.acme.example/v2"),
+    ],
+)
+def test_a_link_is_followed_within_the_origin(tmp_path: Path, link: str, url: str) -> None:
+    bodies = {"data": [], "total": 1, "links": {"next": link}}, {"data": []}
+    seen, sent = ask(make(tmp_path, LINK), in_turn(*bodies))
+    assert seen.outages == ()
+    assert [str(request.url) for request in sent] == ["https://api.acme.example/info", url]
+    assert sent[1].headers["Authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize(
+    ("link", "why"),
+    [
+        (
+            f"https://other.example/info?key={KEY}",
+            "its next page is at https://other.example, and the key goes nowhere",
+        ),
+        ("//other.example/info", "its next page is at https://other.example, and the key"),
+        ("http://api.acme.example/info", "its next page is at http://api.acme.example, and the key"),
+        ("https://api.acme.example:444/info", "its next page is at https://api.acme.example:444, and the key"),
+        ("https://api.acme.example@other.example/", "its next page is at https://other.example, and the key"),
+        ("https://api.acme.example\\@other.example/", ""),
+        ("javascript:alert(1)", "its next page is at "),
+        ("https://[::1", "the link to its next page is no URL"),
+        ("https://api.acme.example/\x00", "the link to its next page is no URL"),
+    ],
+)
+def test_a_link_to_elsewhere_is_not_followed(tmp_path: Path, link: str, why: str) -> None:
+    seen, sent = ask(make(tmp_path, LINK), in_turn({"data": [], "total": 1, "links": {"next": link}}, {"data": []}))
+    assert {request.url.host for request in sent} == {"api.acme.example"}
+    assert KEY not in repr(seen)
+    if why:
+        assert len(sent) == 1
+        assert details(seen)[0].startswith(f"info malformed: {why}")
+
+
+def test_a_key_in_the_query_goes_to_every_page(tmp_path: Path) -> None:
+    auth = '{ query = { api_key = "{api_key}" } }'
+    text = HEAD.replace('{ header = "Authorization", value = "Bearer {api_key}" }', auth)
+    text = text.replace('path = "/info"', f'path = "/info"\nquery = {{ size = "2" }}\npages = {LINK}')
+    provider = load_provider(write_provider(tmp_path, text + REST))
+    links = ["/info?page=2&tag=a&tag=b", "/info?api_key=***&page=3", None]
+    seen, sent = ask(provider, in_turn(*({"data": [], "total": 1, "links": {"next": link}} for link in links)))
+    assert seen.outages == ()
+    assert [request.url.params.multi_items() for request in sent] == [
+        [("size", "2"), ("api_key", KEY)],
+        [("page", "2"), ("tag", "a"), ("tag", "b"), ("api_key", KEY)],
+        [("api_key", KEY), ("page", "3")],
+    ]
+
+
+def test_cursors_and_numbers_change_the_query_alone(tmp_path: Path) -> None:
+    pages = '{ items = "data", number = "page", first = 0, more = "more" }'
+    text = HEAD.replace('"/info"', f'"/info"\nquery = {{ since = "{{month_start_date}}", a = "b" }}\npages = {pages}')
+    provider = load_provider(write_provider(tmp_path, text + REST))
+    _, sent = ask(provider, in_turn({"data": [], "total": 1, "more": True}, {"data": []}))
+    assert [dict(request.url.params) for request in sent] == [
+        {"since": "2026-05-01", "a": "b", "page": "0"},
+        {"since": "2026-05-01", "a": "b", "page": "1"},
+    ]
+    provider = make(tmp_path, CURSOR)
+    _, sent = ask(provider, in_turn({"data": [], "total": 1, "next": "a&b=c"}, {"data": []}))
+    assert [dict(request.url.params) for request in sent] == [{}, {"page": "a&b=c"}]
+
+
+# --- however it is cut
+
+
+def plan(**keys: object) -> PagesPlan:
+    return _plan_pages(PagesTable.model_validate(keys))
+
+
+WAYS = {
+    "link": plan(items="a.data", link="a.next"),
+    "cursor": plan(items="a.data", cursor="a.next", query="page"),
+    "number": plan(items="a.data", number="page", more="a.more"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@settings(deadline=None)
+@given(parts=st.lists(st.lists(st.integers(), max_size=4), min_size=1, max_size=19))
+def test_a_list_cut_anywhere_is_the_list(way: str, parts: list[list[int]]) -> None:
+    pages = Pages(plan=WAYS[way], redact=hide(KEY))
+    for number, part in enumerate(parts):
+        is_last = number == len(parts) - 1
+        turn = pages.add({"a": {"data": part, "next": None if is_last else f"n{number}", "more": not is_last}, "b": 1})
+        assert (turn is None) == is_last
+    whole = [item for part in parts for item in part]
+    assert pages.bind({"a": {"data": parts[0], "next": "n0"}, "b": 1}) == {"a": {"data": whole, "next": "n0"}, "b": 1}
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers().map(Decimal) | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "data", "next", "more"]), inner),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@settings(deadline=None)
+@given(documents=st.lists(ANYTHING, min_size=1, max_size=4))
+def test_any_answer_is_a_page_or_refused(way: str, documents: list[object]) -> None:
+    pages = Pages(plan=WAYS[way], redact=hide(KEY))
+    for document in documents:
+        try:
+            turn = pages.add(document)
+        except MalformedError:
+            return
+        if turn is None:
+            break
+    pages.bind(documents[0])
