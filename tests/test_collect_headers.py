@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from budgetd.collect.headers import HeaderPlan
-from budgetd.collect.tables import ValueTable
+from budgetd.collect.request_tables import ValueTable
 from budgetd.collect.values import MalformedError
 
 RUNPOD = '"minute";r=0;t=12, "hour";r=2800;t=1812'

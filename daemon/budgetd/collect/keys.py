@@ -4,12 +4,16 @@ import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 from budgetd.collect.paths import compile_path
 from budgetd.collect.templates import API_KEY, is_time
 from budgetd.http import Request
 from budgetd_rules.polls import CONNECTION, Cause
+
+
+class Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 def _check_path(text: str) -> str:

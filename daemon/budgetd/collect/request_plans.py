@@ -4,7 +4,8 @@ from typing import Final
 
 from budgetd.collect.paths import compile_path
 from budgetd.collect.plans import PagesPlan, RequestPlan, ValuePlan
-from budgetd.collect.tables import PagesTable, ProviderTable, RequestTable, ValueTable
+from budgetd.collect.request_tables import PagesTable, RequestTable, ValueTable
+from budgetd.collect.tables import ProviderTable
 from budgetd.collect.templates import API_KEY, TIMES, is_braced, is_time, names_in, texts_in
 from budgetd.collect.values import NOUNS, Reader
 from budgetd.validation import did_you_mean
@@ -42,7 +43,7 @@ class RequestPlanner:
             name=name,
             method=request.method,
             path=request.path,
-            query=request.query | _first_page(request.pages),
+            query={**request.query, **_first_page(request.pages)},
             headers=request.headers,
             json=request.body_json,
             times=frozenset(name for name in names if is_time(name)),
