@@ -306,6 +306,15 @@ WRONG = {
         HEAD + VALUES + METER + "within = { time = 'at', last = '30d' }",
         "meters.credits: within is for lists",
     ),
+    "a group of no list": (HEAD + VALUES + METER + "group = true", "meters.credits: group is for lists"),
+    "a part of a group as if it were one": (
+        HEAD + VALUES + METER.replace('"left"', '"item.left / 100"') + "each = 'info.a'\nkey = 'id'\ngroup = true",
+        "meters.credits.remaining: item.left is a list of numbers; arithmetic takes numbers",
+    ),
+    "a list where nothing is grouped": (
+        HEAD + VALUES + METER.replace('"left"', '"sum(item.left)"') + "each = 'info.a'\nkey = 'id'",
+        "meters.credits.remaining: sum takes a list of numbers",
+    ),
     "within no time": (
         HEAD + VALUES + METER + "each = 'info.a'\nkey = 'id'\nwithin = { last = '30d' }",
         "meters.credits.within.time: is missing",

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from budgetd.collect.paths import PathError, compile_path
-from budgetd.collect.plans import Each, FieldPlan, Meter, Within
+from budgetd.collect.paths import PathError, compile_list_path, compile_path
+from budgetd.collect.plans import Each, FieldPlan, ItemPart, Meter, Within
 from budgetd.collect.request_plans import ITEM, RequestPlanner
 from budgetd.collect.tables import MeterTable, ProviderTable, WithinTable
 from budgetd.collect.values import NOUNS, Reader
@@ -71,21 +71,23 @@ class Assembly:
         return plan
 
     def _plan_expression(self, where: str, text: str, alone: ValueType | None, meter: MeterTable) -> FieldPlan | None:
-        """An item's parts declare no types: one that stands alone is of the type `alone`, the others are numbers.
+        """An item's parts declare no types: one that stands alone is of the type `alone`, the others are numbers, and
+        lists of them in a group.
 
         Without `alone` the text is a condition.
         """
+        others = ValueType.NUMBERS if meter.group else ValueType.NUMBER
 
         def find_type(name: str) -> ValueType | None:
             if meter.each is not None and name.startswith(f"{ITEM}."):
-                return (alone or ValueType.BOOL) if name == text.strip() else ValueType.NUMBER
+                return (alone or ValueType.BOOL) if name == text.strip() else others
             return self._values[name].reader.type if name in self._values else None
 
         compile_text = compile_expression if alone else compile_condition
         try:
             expression = compile_text(text, find_type, known=self._values)
             items = {
-                name: (compile_path(name.removeprefix(f"{ITEM}.")), Reader(type=type_))
+                name: _plan_part(name.removeprefix(f"{ITEM}."), type_)
                 for name in sorted(expression.names - self._values.keys())
                 if (type_ := find_type(name))
             }
@@ -104,8 +106,9 @@ class Assembly:
         try:
             return Each(
                 request=request,
-                path=compile_path(path or "@"),
+                path=compile_list_path(path or "@"),
                 key=compile_path(meter.key),
+                group=meter.group,
                 takes_objects=_KEY.search(meter.key) is not None,
                 within=_plan_within(meter.within) if meter.within else None,
             )
@@ -116,6 +119,11 @@ class Assembly:
     def _list_values(self, plans: Iterable[FieldPlan]) -> frozenset[str]:
         """Those that the expressions read, without the items' parts."""
         return frozenset(name for plan in plans for name in plan.expression.names if name in self._values)
+
+
+def _plan_part(path: str, type_: ValueType) -> ItemPart:
+    listed = type_ is ValueType.NUMBERS
+    return ItemPart(path=compile_path(path), reader=Reader(type=ValueType.NUMBER if listed else type_), listed=listed)
 
 
 def _plan_within(table: WithinTable) -> Within:

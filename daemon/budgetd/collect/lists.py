@@ -1,5 +1,7 @@
 """The lists that meters fan out over: their items, by name, and narrowed to those that count."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -8,31 +10,44 @@ from budgetd.collect.paths import Path, PathError
 from budgetd.collect.plans import Each, Meter, Within
 from budgetd.collect.values import MalformedError, describe, read_id
 
-MOST_ITEMS: Final = 1000
+MOST_ITEMS: Final = 10_000
+MOST_METERS: Final = 1000
 
-Named = list[tuple[int, str, object]]
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One of a list, and its place there."""
+
+    index: int
+    body: object
 
 
-def read_list(visit: Visit, meter: Meter, each: Each, document: object) -> tuple[Named, bool]:
-    """The items that count, each with its place and its key; and whether nothing stood in the way.
+Items = Mapping[str, Sequence[Item]]
 
-    Where an item can't be read nobody knows which are gone.
+
+def read_list(visit: Visit, meter: Meter, each: Each, document: object) -> tuple[Items, bool]:
+    """The items that count, by their keys, and whether nothing stood in the way: else nobody knows which are gone.
+
+    Of a group that may not be whole nothing is read: half a sum is a wrong one.
     """
-    named: Named = []
+    items: dict[str, list[Item]] = {}
     complete = True
     try:
-        items = _find_items(visit, each, document)
+        found = _find_items(visit, each, document)
     except (PathError, MalformedError) as error:
         visit.blame(each.request, f"meters.{meter.name}.each: {error}")
-        return [], False
-    for index, item in enumerate(items):
+        return {}, False
+    for index, body in enumerate(found):
         try:
-            if each.within is None or _is_within(visit, each.within, item):
-                named.append((index, _name_item(visit, each, item), item))
+            if each.within is None or _is_within(visit, each.within, body):
+                items.setdefault(_name_item(visit, each, body), []).append(Item(index, body))
         except MalformedError as error:
             visit.blame(each.request, f"meters.{meter.name}: item {index} {error}")
             complete = False
-    return named, complete
+    if len(items) > MOST_METERS:
+        visit.blame(each.request, f"meters.{meter.name}.each: {_too_many(len(items), MOST_METERS)}")
+        return {}, False
+    return (items if complete or not each.group else {}), complete
 
 
 def _find_items(visit: Visit, each: Each, document: object) -> list[object]:
@@ -44,8 +59,12 @@ def _find_items(visit: Visit, each: Each, document: object) -> list[object]:
     if not isinstance(items, list):
         raise MalformedError(f"expected a list, got {describe(items, visit.redact)}")
     if len(items) > MOST_ITEMS:
-        raise MalformedError(f"has {len(items):,} items; {MOST_ITEMS:,} are as many as one can watch")
+        raise MalformedError(_too_many(len(items), MOST_ITEMS))
     return items
+
+
+def _too_many(count: int, most: int) -> str:
+    return f"has {count:,} items; {most:,} are as many as one can watch"
 
 
 def _name_item(visit: Visit, each: Each, item: object) -> str:

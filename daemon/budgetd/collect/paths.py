@@ -22,6 +22,11 @@ class Path:
     text: str
     _parsed: ParsedResult = field(repr=False, compare=False)
 
+    @property
+    def root(self) -> Mapping[str, Any]:
+        tree: Mapping[str, Any] = self._parsed.parsed
+        return tree
+
     def search(self, document: object) -> object:
         """What is there, or None. Raises PathError where the document is of a shape that the path can't be used on."""
         try:
@@ -43,6 +48,17 @@ def compile_path(text: str) -> Path:
         if function in _NUMERIC:
             raise PathError(f"{text!r}: {function} would compute with rounded numbers; do it in the meter's expression")
     return Path(text, parsed)
+
+
+def compile_list_path(text: str) -> Path:
+    """One to a list. `results || @`, for a list that is inside an object or the whole, must not turn away from an empty
+    list, which is as good as none to JMESPath.
+    """
+    path = compile_path(text)
+    root = path.root
+    if root["type"] == "or_expression" and root["children"][1]["type"] == "current":
+        return compile_path(f"not_null({text[: text.rindex('||')]}, @)")
+    return path
 
 
 def _functions(node: Mapping[str, Any]) -> Iterator[str]:

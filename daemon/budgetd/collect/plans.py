@@ -93,11 +93,20 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ItemPart:
+    """A part of the items that an expression reads. `listed`: those of all items of a group, as a list of numbers."""
+
+    path: Path
+    reader: Reader
+    listed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FieldPlan:
-    """`items` are the names of an item's parts that the expression reads, and where and how."""
+    """`items` are the names of the items' parts that the expression reads."""
 
     expression: Expression
-    items: Mapping[str, tuple[Path, Reader]]
+    items: Mapping[str, ItemPart]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,12 +118,13 @@ class Within:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Each:
-    """The list that a meter fans out over: one meter for each of its items, named by its key."""
+    """The list that a meter fans out over: one meter for each of its items, or for all items of one key."""
 
     request: str
     path: Path
     key: Path
     takes_objects: bool
+    group: bool
     within: Within | None
 
 

@@ -1,15 +1,16 @@
 """From the values of a poll to the readings of its meters."""
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
 
 from budgetd.collect.answers import Seen, State, Visit
-from budgetd.collect.lists import read_list
+from budgetd.collect.lists import Item, read_list
 from budgetd.collect.paths import PathError
-from budgetd.collect.plans import Each, FieldPlan, Meter
+from budgetd.collect.plans import Each, FieldPlan, ItemPart, Meter
 from budgetd.collect.values import MalformedError
 from budgetd_rules.meters import MeterKey, Reading
-from budgetd_rules.values import UNKNOWN, Value
+from budgetd_rules.values import UNKNOWN, Value, ValueType
 
 Values = Mapping[str, Value]
 
@@ -24,34 +25,33 @@ def read_meter(visit: Visit, meter: Meter, seen: Mapping[str, Seen], values: Val
     # Of an error only the headers are read: where they tell nothing, the meter was not seen.
     if State.FAILED in states and all(values[name] is UNKNOWN for name in meter.values):
         return [], False
-    reading = _read(visit, meter, meter.name, values, None)
+    reading = _read(visit, meter, meter.name, values, ())
     return [reading] if reading else [], State.FAILED not in states
 
 
 def _fan_out(
     visit: Visit, meter: Meter, each: Each, seen: Mapping[str, Seen], values: Values
 ) -> tuple[list[Reading], bool]:
-    """One reading per item."""
+    """One reading for each key."""
     items, complete = read_list(visit, meter, each, seen[each.request].document)
-    times = Counter(key for _, key, _ in items)
     readings = []
-    for index, key, item in items:
-        if times[key] > 1:
-            fault = f"item {index} has the key {key!r}, which another has too"
+    for key, same in items.items():
+        if len(same) > 1 and not each.group:
+            fault = f"item {same[0].index} has the key {key!r}, which another has too"
             visit.blame(each.request, f"meters.{meter.name}: {fault}")
             complete = False
-        elif reading := _read(visit, meter, f"{meter.name}/{key}", values, item):
+        elif reading := _read(visit, meter, f"{meter.name}/{key}", values, same):
             readings.append(reading)
     return readings, complete
 
 
-def _read(visit: Visit, meter: Meter, name: str, values: Values, item: object) -> Reading | None:
-    if meter.when and _evaluate(visit, meter, meter.when, f"{name}.when", values, item) is False:
+def _read(visit: Visit, meter: Meter, name: str, values: Values, items: Sequence[Item]) -> Reading | None:
+    if meter.when and _evaluate(visit, meter, meter.when, f"{name}.when", values, items) is False:
         return None
     fields = {
         field: value
         for field, plan in meter.fields.items()
-        if (value := _evaluate(visit, meter, plan, f"{name}.{field}", values, item)) is not UNKNOWN
+        if (value := _evaluate(visit, meter, plan, f"{name}.{field}", values, items)) is not UNKNOWN
     }
     return Reading(
         key=MeterKey(visit.account, name),
@@ -63,14 +63,25 @@ def _read(visit: Visit, meter: Meter, name: str, values: Values, item: object) -
     )
 
 
-def _evaluate(visit: Visit, meter: Meter, plan: FieldPlan, where: str, values: Values, item: object) -> Value:
+def _evaluate(visit: Visit, meter: Meter, plan: FieldPlan, where: str, values: Values, items: Sequence[Item]) -> Value:
     if not plan.items or not meter.each:
         return plan.expression.evaluate(values.__getitem__)
     parts = dict(values)
-    for part, (path, reader) in plan.items.items():
+    for name, part in plan.items.items():
         try:
-            parts[part] = reader.read(path.search(item), visit.now, visit.redact)
+            read = [part.reader.read(part.path.search(item.body), visit.now, visit.redact) for item in items]
+            parts[name] = _join(part, read)
         except (PathError, MalformedError) as error:
-            parts[part] = UNKNOWN
+            parts[name] = UNKNOWN
             visit.blame(meter.each.request, f"meters.{where}: {error}")
     return plan.expression.evaluate(parts.__getitem__)
+
+
+def _join(part: ItemPart, values: Sequence[Value]) -> Value:
+    """The parts of all items as one: their list, the latest time, or what they agree on."""
+    if part.listed:
+        numbers = tuple(value for value in values if isinstance(value, Decimal))
+        return numbers if len(numbers) == len(values) else UNKNOWN
+    if part.reader.type is ValueType.TIME:
+        return max((value for value in values if isinstance(value, datetime)), default=UNKNOWN)
+    return values[0] if all(value == values[0] for value in values) else UNKNOWN

@@ -110,6 +110,9 @@ class MeterTable(Table):
     a JMESPath into the item. Parts of the item are `item.name` in the expressions: a number, or what the field takes
     where it stands alone. `each` may point to an object as well, `{name: value}`, if the key is made of `key`: its
     items are then `{key, value}`. `within` narrows the list to the items of the last days.
+
+    `group`: one meter for all items that share a key. `item.name` is then the list of their numbers, for sum, count,
+    min and max. Where it stands alone it is what all of them agree on, else unknown; of times it is the latest.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -121,6 +124,7 @@ class MeterTable(Table):
     each: str | None = None
     key: PathText | None = None
     within: WithinTable | None = None
+    group: bool = False
     when: str | None = None
 
     @model_validator(mode="after")
@@ -129,8 +133,9 @@ class MeterTable(Table):
             raise ValueError("kind: connection is budgetd's own")
         if (self.each is None) != (self.key is None):
             raise ValueError("each and key go together: the list, and what names one of its items")
-        if self.within is not None and self.each is None:
-            raise ValueError("within is for lists, and needs each and key")
+        for name in ("within", "group"):
+            if getattr(self, name) and self.each is None:
+                raise ValueError(f"{name} is for lists, and needs each and key")
         return self
 
     @property
