@@ -593,6 +593,38 @@ def test_a_path_that_can_not_be_followed_is_named(tmp_path: Path) -> None:
     assert details(poll)[0].startswith("info malformed: answered, but with none of the values looked for")
 
 
+COST = {"amount": {"value": 1}}
+SUMS = """
+left = { path = "left", type = "number" }
+spent = { path = "days[].costs[].amount.value", type = "numbers" }
+[meters.credits]
+kind = "balance"
+remaining = "left"
+[meters.costs]
+kind = "spend"
+amount = "sum(spent)"
+"""
+
+
+@pytest.mark.parametrize(
+    ("days", "amount"),
+    [
+        pytest.param([{"costs": [COST]}, {"costs": [COST, {"amount": {"value": "1.50"}}]}], "3.50", id="all"),
+        pytest.param([], "0", id="no days"),
+        pytest.param([{"costs": []}], "0", id="a day without costs"),
+        pytest.param([{"costs": [COST, {"amount": None}]}], None, id="one amount missing"),
+        pytest.param([{"costs": [COST]}, {"cost": []}], None, id="one day of another shape"),
+        pytest.param([{"cost": [COST]}], None, id="all days of another shape"),
+        pytest.param([{"costs": [COST]}, None], None, id="a day that is none"),
+    ],
+)
+def test_a_sum_is_whole_or_unknown(tmp_path: Path, days: object, amount: str | None) -> None:
+    poll = read(make_provider(tmp_path, SUMS), info=answer({"left": 1, "days": days}))
+    assert fields(poll, "costs") == ({} if amount is None else {"amount": Decimal(amount)})
+    why = "info malformed: values.spent: expected a list of numbers, got a list"
+    assert details(poll) == ([why] if amount is None else [])
+
+
 def test_an_item_is_absent_while_its_condition_is_false(tmp_path: Path) -> None:
     caps = [{"id": "x1", "zone": "a", "max": 1, "on": True}, {"id": "x2", "zone": "a", "max": 1, "on": False}]
     poll = read(make_provider(tmp_path, ODD), info=answer({"left": 5, "names": ["a"], "caps": caps}))

@@ -1,4 +1,4 @@
-"""JMESPath, checked when a provider file is loaded, and with one way to fail when it is used."""
+"""JMESPath, checked when a provider file is loaded, with one way to fail when it is used, and without silent losses."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 from jmespath.functions import Functions
 from jmespath.parser import ParsedResult
+from jmespath.visitor import TreeInterpreter
 
 # These take or make binary floating point, while the numbers of an answer are decimal: the expressions compute.
 _NUMERIC: Final = frozenset({"abs", "avg", "ceil", "floor", "sum", "to_number"})
@@ -15,6 +16,36 @@ _NUMERIC: Final = frozenset({"abs", "avg", "ceil", "floor", "sum", "to_number"})
 
 class PathError(ValueError):
     """One line: what is wrong with a path, or why it could not be followed."""
+
+
+class _WithHoles(TreeInterpreter):
+    """JMESPath's `[]` leaves out what is null: a sum over items of which one has lost its amount would be a wrong one.
+    Here the null stays, for whoever takes the list to refuse.
+    """
+
+    def visit_projection(self, node: Any, value: Any) -> list[Any] | None:  # noqa: ANN401 - as in the library
+        base = self.visit(node["children"][0], value)
+        return [self.visit(node["children"][1], each) for each in base] if isinstance(base, list) else None
+
+    def visit_value_projection(self, node: Any, value: Any) -> list[Any] | None:  # noqa: ANN401 - as in the library
+        base = self.visit(node["children"][0], value)
+        return [self.visit(node["children"][1], each) for each in base.values()] if isinstance(base, dict) else None
+
+    def visit_filter_projection(self, node: Any, value: Any) -> list[Any] | None:  # noqa: ANN401 - as in the library
+        base = self.visit(node["children"][0], value)
+        if not isinstance(base, list):
+            return None
+        chosen = [each for each in base if _is_true(self.visit(node["children"][2], each))]
+        return [self.visit(node["children"][1], each) for each in chosen]
+
+
+def _is_true(found: object) -> bool:
+    """As JMESPath has it, where nought is true."""
+    return not (found is None or found is False or found in ("", [], {}))
+
+
+# It keeps nothing from one search to the next.
+_WITH_HOLES: Final = _WithHoles()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +61,7 @@ class Path:
     def search(self, document: object) -> object:
         """What is there, or None. Raises PathError where the document is of a shape that the path can't be used on."""
         try:
-            found: object = self._parsed.search(document)
+            found: object = _WITH_HOLES.visit(self._parsed.parsed, document)
         except (JMESPathError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
             raise PathError(f"the path {self.text!r} can't be followed here") from error
         return found

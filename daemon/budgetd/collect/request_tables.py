@@ -14,7 +14,10 @@ from budgetd_rules.values import ValueType
 
 
 class ValueTable(Table):
-    """`path` into the body, or `header`: the names to try, of which the first that is there counts.
+    """`path`, a JMESPath into the body, or `header`: the names to try, of which the first that is there counts.
+
+    A list that a path makes keeps its nulls, which no list of numbers takes: `data[].amount` is unknown, and named,
+    where one of the items has no amount. `data[?amount].amount` asks for those that have one.
 
     Of a header it is the whole, unless one or several of these say which part:
     - `item`: the place in a list with commas, from 0 on (`1, 15000`). What follows a semicolon there is left out.
