@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from budgetd.cli import main
+from budgetd.collect.provider import CATALOG
 from budgetd.config import SYSTEM_CONFIG, load_config
 from budgetd.demo.books import Vendor
 from budgetd.demo.receivers import Inbox, Webhook
@@ -556,18 +557,42 @@ def test_an_account_that_left_the_config_is_not_shown(told: Path, budgetd: Budge
 
 def test_providers_as_json(budgetd: Budgetd) -> None:
     shapes = budgetd("providers", "--json").json
-    assert [one["provider"] for one in shapes] == ["cargo", "cekura", "sonzai", "uniqos"]
+    assert [one["provider"] for one in shapes] == sorted(file.stem for file in CATALOG.glob("*.toml"))
     for shape in shapes:
-        assert list(shape) == ["provider", "title", "docs", "evidence", "key", "meters"]
+        assert list(shape) == ["provider", "title", "docs", "evidence", "base_url", "key", "params", "meters"]
         assert all(list(meter) == ["meter", "kind", "unit", "fields"] for meter in shape["meters"])
         assert all(meter["kind"] in list(Kind) and meter["fields"] for meter in shape["meters"])
-    assert [meter["meter"] for meter in shapes[2]["meters"]] == ["credits", "postpaid", "contract", "schedule"]
+    (sonzai,) = (shape for shape in shapes if shape["provider"] == "sonzai")
+    assert [meter["meter"] for meter in sonzai["meters"]] == ["credits", "postpaid", "contract", "schedule"]
+
+
+def test_providers_are_a_line_each(budgetd: Budgetd) -> None:
+    lines = [re.split(r" {2,}", line.strip()) for line in budgetd("providers").out.splitlines()[2:]]
+    assert [line[0] for line in lines] == sorted(file.stem for file in CATALOG.glob("*.toml"))
+    assert ["sonzai", "Sonzai", "credits, postpaid, contract, schedule/…", "confirmed"] in lines
+    assert ["deepseek", "DeepSeek", "balance/…, access", "secondary"] in lines
 
 
 def test_one_provider(budgetd: Budgetd) -> None:
-    (shape,) = budgetd("providers", "cekura", "--json").json
-    assert shape["provider"] == "cekura"
-    assert "organization-scoped" in budgetd("providers", "cekura").out
+    (shape,) = budgetd("providers", "twilio", "--json").json
+    (param,) = shape["params"]
+    assert (shape["provider"], shape["evidence"], shape["base_url"]) == (
+        "twilio",
+        "confirmed",
+        "https://api.twilio.com",
+    )
+    assert (param["param"], param["required"], param["secret"], param["default"]) == ("account_sid", True, False, None)
+    out = budgetd("providers", "twilio").out
+    for said in (
+        "key:      Twilio wants the auth token of the main account",
+        "param:    account_sid (required): the account's SID",
+        "base_url: https://api.twilio.com",
+        "docs:     support.twilio.com/",
+        "evidence: confirmed by the vendor's own documents",
+    ):
+        assert said in out
+    assert re.search(r"^balance +balance +remaining, .*, runway_days *$", out, re.MULTILINE)
+    assert "path (default /v1/billing/subscription): " in budgetd("providers", "cargo").out
 
 
 # --- poll and channels test, against servers on loopback

@@ -137,9 +137,18 @@ def status_json(
     }
 
 
-class _Meter(Protocol):
-    """A provider's meter, as far as it is shown."""
+class _Param(Protocol):
+    @property
+    def help(self) -> str: ...
+    @property
+    def default(self) -> str | None: ...
+    @property
+    def required(self) -> bool: ...
+    @property
+    def secret(self) -> bool: ...
 
+
+class _Meter(Protocol):
     @property
     def name(self) -> str: ...
     @property
@@ -150,15 +159,47 @@ class _Meter(Protocol):
     def gives(self) -> frozenset[str]: ...
 
 
-def provider_json(name: str, title: str, docs: str, evidence: str, key_hint: str, meters: Iterable[_Meter]) -> Json:
+class _Provider(Protocol):
+    """A provider and its parts, as far as they are shown."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def docs(self) -> str: ...
+    @property
+    def evidence(self) -> str: ...
+    @property
+    def base_url(self) -> str: ...
+    @property
+    def key_hint(self) -> str: ...
+    @property
+    def params(self) -> Mapping[str, _Param]: ...
+    @property
+    def meters(self) -> Mapping[str, _Meter]: ...
+
+
+def provider_json(provider: _Provider) -> Json:
     return {
-        "provider": name,
-        "title": title,
-        "docs": docs,
-        "evidence": evidence,
-        "key": key_hint,
+        "provider": provider.name,
+        "title": provider.title,
+        "docs": provider.docs,
+        "evidence": provider.evidence,
+        "base_url": provider.base_url,
+        "key": provider.key_hint,
+        "params": [
+            {
+                "param": name,
+                "help": param.help,
+                "required": param.required,
+                "secret": param.secret,
+                "default": param.default,
+            }
+            for name, param in provider.params.items()
+        ],
         "meters": [
             {"meter": meter.name, "kind": meter.kind, "unit": meter.unit, "fields": sorted(meter.gives)}
-            for meter in meters
+            for meter in provider.meters.values()
         ],
     }

@@ -10,13 +10,20 @@ from importlib.metadata import version
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from budgetd import log, views
 from budgetd.advice import warnings
 from budgetd.cli.explaining import explain, history
 from budgetd.cli.holding import ack, holds_app, silence
-from budgetd.cli.invocation import ConfigOption, JsonOption, load, make_printer, print_json, read_clock
+from budgetd.cli.invocation import (
+    ConfigOption,
+    JsonOption,
+    load,
+    make_console,
+    make_printer,
+    print_json,
+    read_clock,
+)
 from budgetd.cli.tables import Printer
 from budgetd.cli.testing import run_tests
 from budgetd.collect.poll import poll as poll_once
@@ -245,25 +252,18 @@ def providers(
     name: Annotated[str | None, typer.Argument(help="Only this one.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the providers and what each one measures. It needs no config."""
-    known = load_providers()
+    """List the providers and what each one measures. Of one: its meters with their fields, and what it wants."""
+    known = dict(sorted(load_providers().items()))
     if name is not None:
         _named([name], list(known), "provider")
         known = {name: known[name]}
+    printer = Printer(make_console(), UTC, read_clock())
     if as_json:
-        print_json(
-            [
-                views.provider_json(one.name, one.title, one.docs, one.evidence, one.key_hint, one.meters.values())
-                for one in known.values()
-            ]
-        )
-        return
-    printer = Printer(Console(), UTC, read_clock())
-    for one in known.values():
-        printer.say(f"{one.name}: {one.title}", "bold")
-        printer.say(f"  key: {one.key_hint}\n  docs: {one.docs} ({one.evidence})")
-        for meter in one.meters.values():
-            printer.say(f"  {meter.name} ({meter.kind}): {', '.join(sorted(meter.gives))}")
+        print_json([views.provider_json(one) for one in known.values()])
+    elif name is not None:
+        printer.provider(known[name])
+    else:
+        printer.providers(known.values())
 
 
 @app.command()

@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from budgetd.collect.plans import Meter, Param
+from budgetd.collect.provider import Provider
 from budgetd.store.status import AccountStatus, ChannelStatus, EpisodeStatus, NoticeStatus
 from budgetd_rules.holds import Hold, HoldKind
 from budgetd_rules.judgement import NoticeState
@@ -121,6 +123,44 @@ class Printer:
             counts = (str(one.waiting), str(one.held), str(one.dead))
             table.add_row(one.name, self._when(one.last_success), *counts, one.last_error or "")
         self._console.print(table)
+
+    def providers(self, providers: Iterable[Provider]) -> None:
+        table = self._table("provider", "vendor", "what is read", "evidence")
+        for one in providers:
+            table.add_row(one.name, one.title, ", ".join(map(_name, one.meters.values())), one.evidence)
+        self._console.print(table)
+
+    def provider(self, one: Provider) -> None:
+        self.say(f"{one.name}: {one.title}", "bold")
+        self.say(f"  key:      {one.key_hint}")
+        for name, param in one.params.items():
+            self.say(f"  param:    {name}{_demand(param)}: {param.help}")
+        self.say(f"  base_url: {one.base_url}")
+        self.say(f"  docs:     {one.docs}")
+        self.say(f"  evidence: {_EVIDENCE[one.evidence]}")
+        self.say("")
+        table = self._table("meter", "kind", "unit", "fields")
+        for meter in one.meters.values():
+            fields = [name for name in KINDS[meter.kind].all if name in meter.gives]
+            table.add_row(_name(meter), meter.kind, meter.unit, ", ".join(fields))
+        self._console.print(table)
+
+
+_EVIDENCE: Mapping[str, str] = {
+    "confirmed": "confirmed by the vendor's own documents",
+    "secondary": "secondary: from others' documents and code",
+}
+
+
+def _name(meter: Meter) -> str:
+    """One that fans out stands for several: `schedule/…`."""
+    return f"{meter.name}/…" if meter.each else meter.name
+
+
+def _demand(param: Param) -> str:
+    demands = ["required"] * param.required + ["secret"] * param.secret
+    demands += [f"default {param.default}"] if param.default is not None else []
+    return f" ({', '.join(demands)})" if demands else ""
 
 
 def _matcher(hold: Hold) -> str:
