@@ -30,6 +30,9 @@ TOLD: Final = frozenset({"cargo", "cekura", "sonzai", "uniqos"})
 README: Final = DATA.parent.parent / "README.md"
 NAMES: Final = sorted(file.stem for file in CATALOG.glob("*.toml") if file.stem not in TOLD)
 
+# What an expected meter says besides its fields.
+MARKS: Final = frozenset({"kind", "unit", "rolling"})
+
 Table = Mapping[str, Any]
 
 
@@ -85,8 +88,8 @@ def play(case: Case) -> Poll:
 def written(meters: Mapping[str, Table]) -> dict[str, dict[str, object]]:
     """What a case expects: numbers and times as text, `unlimited` as that word."""
     return {
-        name: {"kind": table["kind"], "unit": table.get("unit", "")}
-        | {field: read_value(field, value) for field, value in table.items() if field not in ("kind", "unit")}
+        name: {"unit": "", "rolling": False}
+        | {field: value if field in MARKS else read_value(field, value) for field, value in table.items()}
         for name, table in meters.items()
     }
 
@@ -94,9 +97,13 @@ def written(meters: Mapping[str, Table]) -> dict[str, dict[str, object]]:
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_a_vendors_answers_become_readings(case: Case) -> None:
     seen = play(case)
-    readings = {one.key.meter: {"kind": one.kind, "unit": one.unit, **one.fields} for one in seen.readings}
+    readings = {
+        one.key.meter: {"kind": one.kind, "unit": one.unit, "rolling": one.rolling, **one.fields}
+        for one in seen.readings
+    }
     assert details(seen) == case.outages
     assert readings == written(case.meters)
+    assert seen.identity == case.table.get("identity")
     # The key, and what the answers themselves hold of secrets: each of them says "canary".
     assert "canary" not in repr(seen)
 
