@@ -131,3 +131,12 @@ def test_every_case_is_of_a_vendor_and_the_readme_has_them_all() -> None:
     assert {file.parent.name for file in DATA.glob("*/cases.toml")} == set(NAMES)
     vendors = README.read_text(encoding="utf-8").partition("## Vendors")[2].partition("\n## ")[0]
     assert set(NAMES) | TOLD == set(re.findall(r"`([a-z0-9-]+)`", vendors)) & PROVIDERS.keys()
+
+
+@pytest.mark.parametrize("name", ["anthropic", "openai"])
+def test_a_month_without_costs_has_no_meter_and_is_no_outage(name: str) -> None:
+    """What was spent in no currency is no amount; and that the meter of last month is gone is what the vendor said."""
+    costs = load_cases(name)[0].table["exchange"][0]["get"]
+    body = '{"data": [{"results": []}], "has_more": false, "next_page": null}'
+    seen = play(Case(name, {"exchange": [{"get": costs, "body": body}]}))
+    assert (seen.readings, seen.outages, seen.answered) == ((), (), frozenset({"spend"}))

@@ -63,7 +63,7 @@ def problems(path: Path) -> list[str]:
         ),
         pytest.param(
             "[accounts.voice]\nprovider = 'acme'\napi_key = 'x'",
-            ["accounts.voice.provider: no provider is named 'acme'; known: cargo, cekura, sonzai, uniqos"],
+            ["accounts.voice.provider: no provider is named 'acme'; `budgetd providers` lists them"],
             id="a provider like no other",
         ),
         pytest.param(

@@ -149,7 +149,7 @@ class _Planner:
             self._problem(key, "the name budgetd stands for budgetd itself; take another")
         provider = providers.get(table.provider)
         if provider is None:
-            hint = did_you_mean(table.provider, list(providers))
+            hint = did_you_mean(table.provider, list(providers)) or "; `budgetd providers` lists them"
             self._problem(f"{key}.provider", f"no provider is named {table.provider!r}{hint}")
         if provider is None or not table.enabled:
             return None
