@@ -9,6 +9,7 @@ import pytest
 
 _OURS = ("BUDGETD_", "XDG_")
 _SYSTEMD = ("STATE_DIRECTORY", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC")
+_NETWORK = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _TERMINAL = ("FORCE_COLOR", "NO_COLOR", "CLICOLOR_FORCE", "PY_COLORS")
 
 WriteConfig = Callable[..., Path]
@@ -17,7 +18,7 @@ WriteConfig = Callable[..., Path]
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     for name in list(os.environ):
-        if name.startswith(_OURS) or name in (*_SYSTEMD, *_TERMINAL):
+        if name.startswith(_OURS) or name in (*_SYSTEMD, *_TERMINAL, *_NETWORK) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
     # So that no table is folded.

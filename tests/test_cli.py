@@ -115,6 +115,16 @@ def test_a_config_without_an_account_is_an_error_for_what_polls(
     ]
 
 
+@pytest.mark.parametrize("verb", ["check", "run", "poll"])
+def test_a_proxy_that_is_none_ends_what_polls_with_78(
+    verb: str, budgetd: Budgetd, write_config: WriteConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"htp://user:{CANARY}@proxy.example")
+    ran = budgetd(verb, "-c", write_config(f'{GOOD}[daemon]\nstate = "budgetd.db"\n'))
+    form = "expected http://HOST:PORT or http://USER:PASSWORD@HOST:PORT"
+    assert (ran.code, ran.out, ran.errors) == (78, "", [f"HTTPS_PROXY in the environment: {form}"])
+
+
 @pytest.mark.parametrize("verb", ["status", "episodes"])
 def test_a_config_without_an_account_has_nothing_to_show(
     verb: str, budgetd: Budgetd, write_config: WriteConfig

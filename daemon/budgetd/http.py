@@ -1,8 +1,8 @@
 """The one way out to the vendors: plain GETs, and POSTs of those that are asked so, bounded in time and in size.
 
-It stays below `httpx.AsyncClient`, on its transports. A client's cookies, redirects, proxies and event hooks are what
-must not happen to an API key, and leaving them out saves a third of the CPU of a GET: 0.33 instead of 0.51 ms. There is
-a small pool for each origin, because one pool for all grows quadratically with its open connections.
+It stays below `httpx.AsyncClient`, on its transports. A client's cookies, redirects and event hooks are what must not
+happen to an API key, and leaving them out saves a third of the CPU of a GET: 0.33 instead of 0.51 ms. There is a small
+pool for each origin, because one pool for all grows quadratically with its open connections.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ from typing import Final, Literal
 
 import httpx
 
-from budgetd.durations import format_duration
+from budgetd.journey import Journey, Step
+from budgetd.network import Proxies, Proxy, make_tls
 from budgetd_rules.polls import Cause
 
 MAX_BYTES: Final = 5_000_000
@@ -99,6 +100,7 @@ class Answer:
 @dataclass(slots=True)
 class _Pool:
     transport: httpx.AsyncBaseTransport
+    proxy: Proxy | None = None
     in_flight: int = 0
     used_at: float = 0.0
     # Requests queue here and not in httpcore, whose queue is searched whole at each request and each answer.
@@ -106,7 +108,10 @@ class _Pool:
 
 
 class Client:
-    """Sends requests. One for the whole process; `transport` replaces the network in tests."""
+    """Sends requests. One for the whole process; `transport` replaces the network in tests.
+
+    Proxies and authorities are those of the environment. Raises ConfigError where it names what can't be used.
+    """
 
     def __init__(self, transport: httpx.AsyncBaseTransport | None = None, keep_alive: timedelta = KEEP_ALIVE) -> None:
         for name in ("httpx", "httpcore"):
@@ -115,24 +120,26 @@ class Client:
         self._transport = transport
         self._keep_alive = keep_alive.total_seconds()
         # One for all: each costs 20 ms and 0.8 MiB.
-        self._tls = None if transport else httpx.create_ssl_context()
+        self._tls = None if transport else make_tls() or httpx.create_ssl_context()
+        self._proxies = None if transport else Proxies()
         self._pools: dict[tuple[str, str, int | None], _Pool] = {}
 
     async def send(self, request: Request, within: timedelta) -> Answer:
         """The whole answer, of whatever status; raises RequestFailedError where there is none in time."""
+        journey = Journey(host=_show_host(request.ready.url))
         # httpx's own timeouts are for each read: an answer that trickles in would never end.
-        with _translated(within):
+        with _translated(journey, within):
             async with asyncio.timeout(within.total_seconds()):
-                return await self._follow(request.ready)
+                return await self._follow(request.ready, journey)
 
     async def aclose(self) -> None:
         pools, self._pools = self._pools, {}
         for pool in pools.values():
             await pool.transport.aclose()
 
-    async def _follow(self, request: httpx.Request) -> Answer:
+    async def _follow(self, request: httpx.Request, journey: Journey) -> Answer:
         for _ in range(MAX_REDIRECTS + 1):
-            answer = await self._exchange(request)
+            answer = await self._exchange(request, journey)
             location = answer.header("location")
             if answer.status not in (301, 302, 303, 307, 308) or not location:
                 return answer
@@ -142,40 +149,48 @@ class Client:
             request = httpx.Request(request.method, target, headers=request.headers, stream=request.stream)
         raise RequestFailedError(Cause.MALFORMED, f"it redirects more than {MAX_REDIRECTS} times")
 
-    async def _exchange(self, request: httpx.Request) -> Answer:
-        async with self._connected(request.url) as transport:
-            response = await transport.handle_async_request(request)
+    async def _exchange(self, request: httpx.Request, journey: Journey) -> Answer:
+        async with self._connected(request.url) as pool:
+            journey.via = pool.proxy
+            response = await _begin(pool.transport, request, journey)
             try:
+                if pool.proxy and response.status_code == 407:  # to a request over http, which it passes on as it is
+                    raise RequestFailedError(Cause.UNREACHABLE, journey.refused(407))
                 body = await _read(response)
             finally:
                 await response.aclose()
         return Answer(status=response.status_code, headers=_lower_headers(response.headers), body=body)
 
     @asynccontextmanager
-    async def _connected(self, url: httpx.URL) -> AsyncIterator[httpx.AsyncBaseTransport]:
+    async def _connected(self, url: httpx.URL) -> AsyncIterator[_Pool]:
         if self._transport is not None:
-            yield self._transport
+            yield _Pool(self._transport)
             return
         origin = _origin(url)
-        pool = self._pools.pop(origin, None) or self._open_pool()
+        pool = self._pools.pop(origin, None) or self._open_pool(origin)
         self._pools[origin] = pool  # The pools are in the order of their last use.
         pool.in_flight += 1
         try:
             await self._close_idle()
             async with pool.slots:
-                yield pool.transport
+                yield pool
         finally:
             pool.in_flight -= 1
             pool.used_at = asyncio.get_running_loop().time()
 
-    def _open_pool(self) -> _Pool:
+    def _open_pool(self, origin: tuple[str, str, int | None]) -> _Pool:
         limits = httpx.Limits(
             max_connections=MAX_CONNECTIONS,
             max_keepalive_connections=MAX_CONNECTIONS,
             keepalive_expiry=self._keep_alive,
         )
         assert self._tls is not None
-        return _Pool(httpx.AsyncHTTPTransport(verify=self._tls, limits=limits))
+        assert self._proxies is not None
+        proxy = self._proxies.find(*origin)
+        through = None
+        if proxy:
+            through = httpx.Proxy(proxy.url, ssl_context=self._tls if proxy.url.startswith("https:") else None)
+        return _Pool(httpx.AsyncHTTPTransport(verify=self._tls, limits=limits, proxy=through), proxy=proxy)
 
     async def _close_idle(self) -> None:
         """Close the pool unused for longest, if for too long: one at each request keeps their number bounded."""
@@ -210,6 +225,25 @@ def _lower_headers(headers: httpx.Headers) -> dict[str, str]:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
         lower[name] = f"{lower[name]}, {value}" if name in lower else value
     return lower
+
+
+async def _begin(transport: httpx.AsyncBaseTransport, request: httpx.Request, journey: Journey) -> httpx.Response:
+    """Sends the request; its answer up to the body."""
+    journey.step = Step.ANSWER
+    traced = httpx.Request(
+        request.method,
+        request.url,
+        headers=request.headers,
+        stream=request.stream,
+        extensions={"trace": journey.note},
+    )
+    try:
+        response = await transport.handle_async_request(traced)
+    except BaseException:
+        await journey.hang_up()
+        raise
+    journey.step = Step.BODY
+    return response
 
 
 async def _read(response: httpx.Response) -> bytes:
@@ -249,20 +283,24 @@ def _too_large() -> RequestFailedError:
 
 
 @contextmanager
-def _translated(limit: timedelta) -> Iterator[None]:
-    """Every failure as RequestFailedError. Their own texts are not passed on, but for why a connection failed:
-    others quote headers, the key among them, or what the vendor sent.
-    """
+def _translated(journey: Journey, limit: timedelta) -> Iterator[None]:
+    """Every failure as RequestFailedError, in our words: theirs quote headers, the key among them, or strangers."""
     try:
         yield
     except TimeoutError as error:
-        detail = f"no whole answer within {format_duration(limit)}"
-        raise RequestFailedError(Cause.UNREACHABLE, detail) from error
+        raise RequestFailedError(Cause.UNREACHABLE, journey.late(limit)) from error
+    except httpx.ProxyError as error:
+        raise RequestFailedError(Cause.UNREACHABLE, journey.refused(_status(error))) from error
     except httpx.ConnectError as error:
-        raise RequestFailedError(Cause.UNREACHABLE, f"no connection: {error}") from error
+        raise RequestFailedError(Cause.UNREACHABLE, journey.no_connection(error)) from error
     except (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError) as error:
         detail = "can't be sent: its URL or one of its headers is not as HTTP wants it"
         raise RequestFailedError(Cause.MALFORMED, detail) from error
     except (httpx.HTTPError, OSError) as error:
-        detail = "the connection broke before the whole answer was there"
-        raise RequestFailedError(Cause.UNREACHABLE, detail) from error
+        raise RequestFailedError(Cause.UNREACHABLE, journey.broken()) from error
+
+
+def _status(error: httpx.ProxyError) -> int:
+    """`407 Proxy Authentication Required`: the number alone, as the rest is the proxy's own."""
+    number = str(error).partition(" ")[0]
+    return int(number) if number.isdecimal() else 0

@@ -102,6 +102,7 @@ async def _serve(plan: Plan, load_again: Callable[[], Plan]) -> None:
 def check(config: ConfigOption = None) -> None:
     """Check the config and its secrets. Prints a line for each problem; exits with 78 where there is one."""
     plan = make_plan(load(config))
+    Client()  # so that proxies and authorities of the environment which can't be used are said here
     for warning in warnings(plan.outline):
         print(f"warning: {warning}")
     config_, rules = plan.outline.config, plan.outline.ruleset.rules.keys()
