@@ -6,6 +6,7 @@ import os
 import pickle
 import traceback
 from collections.abc import Callable
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from budgetd import log
-from budgetd.credentials import LARGEST, Secret, SecretSource, SecretUnavailableError, read_secret
+from budgetd.credentials import LARGEST, KeySource, Secret, SecretSource, SecretUnavailableError, read_secret
 
 CANARY = "canary-3f9b27c1"
 
@@ -105,6 +106,40 @@ def _source(**keys: object) -> SecretSource:
 def test_a_source_is_exactly_one(keys: dict[str, object], problem: str) -> None:
     with pytest.raises(ValidationError, match=problem):
         _source(**keys)
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        pytest.param({}, "takes exactly one of env, file, credential and command", id="no source"),
+        pytest.param({"command": ["a"], "env": "A"}, "takes exactly one of", id="two sources"),
+        pytest.param({"command": []}, "expected a list of texts", id="no program"),
+        pytest.param({"command": f"token {CANARY}"}, "expected a list of texts", id="a line for a shell"),
+        pytest.param({"command": ["token", 5, CANARY]}, "expected a list of texts", id="a number"),
+        pytest.param({"command": [" ", CANARY]}, "names no program", id="a blank program"),
+        pytest.param({"command": ["token", f"{CANARY}\0"]}, "names no program", id="a NUL"),
+        pytest.param({"command": ["token"], "ttl": "soon"}, 'expected a duration such as "90s"', id="no duration"),
+        pytest.param({"env": "A", "ttl": "50m"}, "ttl goes together with command", id="a variable does not age"),
+        pytest.param({"ttl": "50m"}, "takes exactly one of", id="only a ttl"),
+    ],
+)
+def test_a_key_may_also_come_from_a_command(keys: dict[str, object], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem) as error:
+        KeySource.model_validate(keys)
+    assert CANARY not in str(error.value)
+
+
+def test_a_command_shows_none_of_its_words() -> None:
+    source = KeySource.model_validate({"command": ["token", CANARY, " "], "ttl": "50m"})
+    assert (source.kind, source.ttl) == ("command", timedelta(minutes=50))
+    assert source.command == (Secret("token"), Secret(CANARY), Secret(" "))
+    assert CANARY not in f"{source!r} {source} {source.model_dump()}"
+
+
+def test_nothing_but_a_key_comes_from_a_command() -> None:
+    with pytest.raises(ValidationError, match="only an api_key can come from a command; write { env") as error:
+        _source(command=["token", CANARY])
+    assert CANARY not in str(error.value)
 
 
 @pytest.fixture

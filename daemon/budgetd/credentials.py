@@ -2,10 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic_core import CoreSchema, core_schema
+
+from budgetd.durations import Duration
 
 SOURCES: Final = '{ env = "..." }, { file = "..." } or { credential = "..." }'
 LARGEST: Final = 65_536
@@ -59,26 +61,56 @@ class SecretSource(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
+    kinds: ClassVar[tuple[str, ...]] = ("env", "file", "credential")
+
     env: str | None = None
     file: Path | None = None
     credential: str | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_command(cls, given: object) -> object:
+        if "command" not in cls.kinds and isinstance(given, dict) and "command" in given:
+            raise ValueError(f"only an api_key can come from a command; write {SOURCES}")
+        return given
+
     @model_validator(mode="after")
     def _exactly_one(self) -> "SecretSource":
-        given = [str(part) for part in (self.env, self.file, self.credential) if part is not None]
+        given = [value for kind in self.kinds if (value := getattr(self, kind)) is not None]
         if len(given) != 1:
-            raise ValueError("takes exactly one of env, file and credential")
-        if given[0].strip() in ("", "."):  # an empty text is the path `.`
+            raise ValueError(f"takes exactly one of {', '.join(self.kinds[:-1])} and {self.kinds[-1]}")
+        if str(given[0]).strip() in ("", "."):  # an empty text is the path `.`
             raise ValueError(f"{self.kind} is empty")
         if self.credential is not None and ("/" in self.credential or self.credential == ".."):
             raise ValueError("credential is a name, as in LoadCredential=NAME:PATH, and no path")
         return self
 
     @property
-    def kind(self) -> Literal["env", "file", "credential"]:
-        if self.env is not None:
-            return "env"
-        return "file" if self.file is not None else "credential"
+    def kind(self) -> str:
+        return next(kind for kind in self.kinds if getattr(self, kind) is not None)
+
+
+def _words(given: object) -> object:
+    if not (isinstance(given, list) and given and all(isinstance(word, str) for word in given)):
+        raise ValueError('expected a list of texts, such as ["PROGRAM", "ARGUMENT"]')
+    if not given[0].strip() or "\0" in "".join(given):
+        raise ValueError("names no program that there could be")
+    return tuple(map(Secret, given))
+
+
+class KeySource(SecretSource):
+    """Of an account's key, which may also be what a program prints. Its arguments may be secrets."""
+
+    kinds: ClassVar[tuple[str, ...]] = (*SecretSource.kinds, "command")
+
+    command: Annotated[tuple[Secret, ...], BeforeValidator(_words)] | None = None
+    ttl: Duration | None = None
+
+    @model_validator(mode="after")
+    def _what_ages(self) -> "KeySource":
+        if self.ttl is not None and self.command is None:
+            raise ValueError("ttl goes together with command")
+        return self
 
 
 class SecretUnavailableError(Exception):

@@ -1,0 +1,135 @@
+"""Commands that print a key: run without a shell, bounded in time and output, and killed with all that they began.
+
+Neither their arguments nor what they print is in any text of ours: both may hold secrets.
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from budgetd.credentials import LARGEST, Secret, SecretUnavailableError
+from budgetd.durations import format_duration
+
+WITHIN: Final = timedelta(seconds=30)
+REAPED_WITHIN: Final = timedelta(seconds=1)
+AT_ONCE: Final = 8
+"""Of all accounts together: a helper may be a hundred megabytes of Python."""
+
+
+def find_program(words: Sequence[Secret], base: Path) -> str | None:
+    """The command's program: with a slash in its name beside the config, in `base`, else somewhere in $PATH."""
+    name = words[0].reveal()
+    if "/" not in name:
+        return shutil.which(name)
+    with suppress(RuntimeError):  # `~` of somebody whom the system does not know
+        return shutil.which(str(base.absolute() / Path(name).expanduser()))
+    return None
+
+
+def program_name(words: Sequence[Secret]) -> str:
+    """All of a command that may be shown."""
+    return Path(words[0].reveal()).name
+
+
+class Commands:
+    """Runs the commands of one config, some at a time."""
+
+    def __init__(self, within: timedelta = WITHIN) -> None:
+        self._within = within
+        self._turns = asyncio.Semaphore(AT_ONCE)
+
+    async def run(self, words: Sequence[Secret], base: Path) -> Secret:
+        """What it prints, trimmed. Raises SecretUnavailableError, with a line that names the program alone."""
+        try:
+            async with self._turns:
+                return _read_key(await self._output(words, base))
+        except _FailedError as error:
+            line = f"the command for the key failed: {error} ({program_name(words)})"
+            raise SecretUnavailableError(line) from None  # what caused it may quote what was printed
+
+    async def _output(self, words: Sequence[Secret], base: Path) -> bytes:
+        program = find_program(words, base)
+        if program is None:
+            raise _FailedError("there is no such program")
+        try:
+            transport, process = await asyncio.get_running_loop().subprocess_exec(
+                _Process,
+                program,
+                *(word.reveal() for word in words[1:]),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+                start_new_session=True,  # a group of its own, to be killed with all that it has begun
+            )
+        except OSError as error:
+            raise _FailedError(error.strerror or "it can't be run") from error
+        try:
+            async with asyncio.timeout(self._within.total_seconds()):
+                await process.is_done.wait()
+        except TimeoutError as error:
+            raise _FailedError(f"not done within {format_duration(self._within)}") from error
+        finally:
+            await _end(transport, process)
+        return process.result(transport.get_returncode())
+
+
+class _FailedError(Exception):
+    """Why there is no key."""
+
+
+class _Process(asyncio.SubprocessProtocol):
+    """Done when it has ended and nobody holds its output open any more, or when it has printed too much."""
+
+    def __init__(self) -> None:
+        self.is_done, self.has_exited = asyncio.Event(), asyncio.Event()
+        self.is_closed = False
+        self._output = bytearray()
+
+    def pipe_data_received(self, _fd: int, data: bytes) -> None:
+        if len(self._output) <= LARGEST:
+            self._output += data
+        else:
+            self.is_done.set()
+
+    def process_exited(self) -> None:
+        self.has_exited.set()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self.is_closed = True
+        self.is_done.set()
+
+    def result(self, code: int | None) -> bytes:
+        if len(self._output) > LARGEST:
+            raise _FailedError(f"it printed more than {LARGEST:,} bytes")
+        if code:
+            raise _FailedError(f"exit code {code}" if code > 0 else f"ended by signal {-code}")
+        return bytes(self._output)
+
+
+async def _end(transport: asyncio.SubprocessTransport, process: _Process) -> None:
+    if not process.is_closed:
+        with suppress(OSError):  # it has ended just now, or has become somebody else's
+            os.killpg(transport.get_pid(), signal.SIGKILL)
+        # Closed before its end is known, asyncio would ask for that twice over, and complain.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REAPED_WITHIN.total_seconds()):
+                await process.has_exited.wait()
+    transport.close()
+
+
+def _read_key(output: bytes) -> Secret:
+    try:
+        text = output.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise _FailedError("it printed what is no UTF-8 text") from error
+    if not text:
+        raise _FailedError("it printed nothing")
+    if not text.isprintable():
+        raise _FailedError("it printed more than one line, or control characters")
+    return Secret(text)
