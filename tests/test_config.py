@@ -24,7 +24,7 @@ from budgetd.config import (
     find_config,
     load_config,
 )
-from budgetd.credentials import Secret, SecretSource
+from budgetd.credentials import KeySource, Secret
 from budgetd.errors import ConfigError
 from budgetd.planning import make_plan
 from budgetd.rulefiles import LARGEST
@@ -311,6 +311,26 @@ ROUTE = '[[routes]]\nchannels = ["ops"]\n'
             id="two sources",
         ),
         pytest.param(
+            f"[channels.ops]\nurl = {{ command = ['token', '{CANARY}'] }}",
+            f"channels.ops.url: only an api_key can come from a command; write {SECRET}",
+            id="a URL from a command",
+        ),
+        pytest.param(
+            f"[accounts.voice]\nprovider = 'cekura'\napi_key = {{ command = 'token {CANARY}' }}",
+            'accounts.voice.api_key.command: expected a list of texts, such as ["PROGRAM", "ARGUMENT"]',
+            id="a line for a shell",
+        ),
+        pytest.param(
+            f"[accounts.voice]\nprovider = 'cekura'\napi_key = {{ comand = ['{CANARY}'] }}",
+            "accounts.voice.api_key.comand: unknown key; did you mean command?",
+            id="nearly a command",
+        ),
+        pytest.param(
+            "[accounts.voice]\nprovider = 'cekura'\napi_key = { command = ['token'], ttl = 50 }",
+            f"accounts.voice.api_key.ttl: {DURATION}",
+            id="a ttl that is a number",
+        ),
+        pytest.param(
             "[channels.ops]\nurl = {}",
             "channels.ops.url: takes exactly one of env, file and credential",
             id="no source",
@@ -412,7 +432,7 @@ def test_several_mistakes_are_all_told(write_config: WriteConfig) -> None:
         "daemon.timezone: no time zone is named 'Mars'; take one such as Europe/Berlin or UTC",
         f"daemon.interval: {DURATION}",
         'accounts.voice.provider: is missing: the vendor, such as "cekura"; `budgetd providers` lists them all',
-        "accounts.voice.api_key: takes exactly one of env, file and credential",
+        "accounts.voice.api_key: takes exactly one of env, file, credential and command",
         "accounts.voice.providr: unknown key; did you mean provider?",
         f"channels.ops.url: is missing: an Apprise URL, best as {SECRET}",
         "routes#1.channels: is empty; give at least one",
@@ -573,7 +593,7 @@ def test_the_forms_of_settings(write_config: WriteConfig) -> None:
     ).file
     route, low, ends = file.routes[0], file.rules["low"], file.rules["ends"]
     assert file.accounts["voice"].params == {"organization_id": 7, "region": "eu"}
-    assert file.accounts["voice"].api_key == SecretSource(env="KEY")
+    assert file.accounts["voice"].api_key == KeySource(env="KEY")
     assert file.channels["ops"].url == Secret("json://x")
     assert file.channels["ops"].group_wait == timedelta(0)
     assert (route.match.level, route.match.kind, route.match.change, route.goes_on) == (
@@ -701,10 +721,11 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The example's folder, with everything that it asks for."""
     (tmp_path / "cargo.key").write_text(CANARY)
     (tmp_path / "finance.url").write_text("mailtos://u:p@smtp.acme.example:587/?from=b@acme.example&to=f@acme.example")
-    (tmp_path / "sonzai").write_text(CANARY)
+    (tmp_path / "uniqos").write_text(CANARY)
+    (tmp_path / "clerk-token").write_text("#!/bin/sh\n")
+    (tmp_path / "clerk-token").chmod(0o700)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     monkeypatch.setenv("CEKURA_API_KEY", CANARY)
-    monkeypatch.setenv("UNIQOS_API_KEY", CANARY)
     slack = "https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
     monkeypatch.setenv("BUDGETD_SLACK_URL", slack)
     return tmp_path
@@ -748,7 +769,7 @@ TABLES = sorted(set(_tables(ConfigFile)), key=lambda table: table.__name__)
 
 
 def test_all_tables_were_found() -> None:
-    assert {"AccountTable", "ClockworkTable", "LevelDurations", "MatchTable", "SecretSource"} <= {
+    assert {"AccountTable", "ClockworkTable", "KeySource", "LevelDurations", "MatchTable", "SecretSource"} <= {
         table.__name__ for table in TABLES
     }
 

@@ -137,7 +137,7 @@ def test_a_command_shows_none_of_its_words() -> None:
 
 
 def test_nothing_but_a_key_comes_from_a_command() -> None:
-    with pytest.raises(ValidationError, match="only an api_key can come from a command; write { env") as error:
+    with pytest.raises(ValidationError, match=r"only an api_key can come from a command; write \{ env") as error:
         _source(command=["token", CANARY])
     assert CANARY not in str(error.value)
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from budgetd.collect.plans import Meter
+from budgetd.commands import find_program
+from budgetd.credentials import KeySource
 from budgetd.planning import Outline
 from budgetd.validation import did_you_mean
 from budgetd_rules.judgement import FROM_HISTORY
@@ -29,6 +31,20 @@ def warnings(outline: Outline) -> list[str]:
     unrouted = [name for name in routing.group_wait if routing.routes and name not in routed]
     lines += [config.problem(f"channels.{name}", "no route leads to it: it will be told nothing") for name in unrouted]
     return lines
+
+
+def programs(outline: Outline) -> list[str]:
+    """Whose keys come from a command, and from which program: nothing is run to find out."""
+    config = outline.config
+    commands = {
+        name: table.api_key.command
+        for name, table in config.file.accounts.items()
+        if table.enabled and isinstance(table.api_key, KeySource) and table.api_key.command
+    }
+    return [
+        config.problem(f"accounts.{name}.api_key", f"will come from {find_program(words, config.path.parent)}")
+        for name, words in commands.items()
+    ]
 
 
 def _in_vain(rule: Rule, outline: Outline) -> Iterator[tuple[str, str]]:

@@ -16,18 +16,9 @@ from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import platformdirs
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    ValidationError,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError
 
-from budgetd.credentials import SOURCES, Secret, SecretSource
+from budgetd.credentials import SOURCES, KeySource, Secret, SecretSource
 from budgetd.durations import Duration, DurationOrZero
 from budgetd.errors import ConfigError
 from budgetd.rulefiles import lay_under, read_tables
@@ -108,6 +99,9 @@ def _text_or_table(value: object) -> str:
 Name = Annotated[str, AfterValidator(_name)]
 Labels = Mapping[Name, str]
 Number = Annotated[Decimal, Field(strict=False), BeforeValidator(_number)]
+KeySetting = Annotated[
+    Annotated[Secret, Tag(f"{TAG}text")] | Annotated[KeySource, Tag(f"{TAG}table")], Discriminator(_text_or_table)
+]
 SecretSetting = Annotated[
     Annotated[Secret, Tag(f"{TAG}text")] | Annotated[SecretSource, Tag(f"{TAG}table")], Discriminator(_text_or_table)
 ]
@@ -129,7 +123,7 @@ class DaemonTable(Table):
 
 class AccountTable(Table):
     provider: str = Field(description='the vendor, such as "cekura"; `budgetd providers` lists them all')
-    api_key: SecretSetting = Field(description=f"write {SOURCES}")
+    api_key: KeySetting = Field(description=f"write {SOURCES}")
     enabled: bool = True
     base_url: WebAddress | None = None
     params: Mapping[str, ParamSetting] = {}

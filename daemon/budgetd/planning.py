@@ -8,12 +8,15 @@ before one is reported.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from budgetd.collect.collector import Scheduled
 from budgetd.collect.provider import Provider, load_providers
+from budgetd.collect.renewal import first_secret, renewable
 from budgetd.collect.sources import Setting, Source, make_source
+from budgetd.commands import Commands
 from budgetd.config import (
     AccountTable,
     ClockworkTable,
@@ -24,7 +27,7 @@ from budgetd.config import (
     RuleTable,
     StepsTable,
 )
-from budgetd.credentials import Secret, SecretSource, SecretUnavailableError, read_secret
+from budgetd.credentials import Secret, SecretSource, SecretUnavailableError
 from budgetd.deliver.channels import url_problem
 from budgetd.errors import ConfigError
 from budgetd.validation import did_you_mean
@@ -34,7 +37,6 @@ from budgetd_rules.rule import Clockwork, Level, Rule, RuleError, RuleText, Sele
 
 OURSELVES: Final = "budgetd"
 STALE_INTERVALS: Final = 3
-STORE_STOP_WITHIN: Final = timedelta(seconds=6)
 T = TypeVar("T")
 
 
@@ -83,6 +85,7 @@ class _Planner:
     def __init__(self, config: Config) -> None:
         self.config, self.file = config, config.file
         self.problems: list[str] = []
+        self.commands = Commands()
 
     def require_accounts(self) -> None:
         if not self.file.accounts:
@@ -136,7 +139,7 @@ class _Planner:
                 self._problem(key, what)
             return setting
         try:
-            return read_secret(setting, self.config.path.parent)
+            return first_secret(setting, self.config.path.parent)
         except SecretUnavailableError as error:
             self._problem(f"{key}.{setting.kind}", str(error))
             return None
@@ -170,15 +173,9 @@ class _Planner:
         params = self._params(f"{key}.params", table, provider)
         if secret is None or params is None:
             return None
+        make = partial(make_source, name, provider, base_url=table.base_url, params=params, timeout=table.timeout)
         try:
-            return make_source(
-                account=name,
-                provider=provider,
-                api_key=secret,
-                base_url=table.base_url,
-                params=params,
-                timeout=table.timeout,
-            )
+            return renewable(make, table.api_key, secret, self.config.path.parent, self.commands)
         except ConfigError as error:
             self.problems += [f"{self.config.path}: {problem}" for problem in error.problems]
             return None

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from budgetd import log, views
-from budgetd.advice import warnings
+from budgetd.advice import programs, warnings
 from budgetd.cli.explaining import explain, history
 from budgetd.cli.holding import ack, holds_app, silence
 from budgetd.cli.invocation import (
@@ -102,6 +102,8 @@ async def _serve(plan: Plan, load_again: Callable[[], Plan]) -> None:
 def check(config: ConfigOption = None) -> None:
     """Check the config and its secrets. Prints a line for each problem; exits with 78 where there is one."""
     plan = make_plan(load(config))
+    for program in programs(plan.outline):
+        print(program)
     Client()  # so that proxies and authorities of the environment which can't be used are said here
     for warning in warnings(plan.outline):
         print(f"warning: {warning}")

@@ -17,6 +17,7 @@ from budgetd.http import Answer, RequestFailedError
 from budgetd_rules.polls import Cause, Outage
 from budgetd_rules.values import UNKNOWN, Value, ValueType
 
+KEY: Final = "api_key"
 _LONGEST_DETAIL: Final = 500
 
 Outcome = Answer | RequestFailedError
@@ -56,7 +57,8 @@ class Visit:
 
 def judge(visit: Visit, plan: RequestPlan, outcome: Outcome) -> Seen:
     if isinstance(outcome, RequestFailedError):
-        visit.blame(plan.name, outcome.detail, outcome.cause)
+        # Without a key no request goes out: they share one outage.
+        visit.blame(KEY if outcome.cause is Cause.CREDENTIAL else plan.name, outcome.detail, outcome.cause)
         return Seen(state=State.FAILED)
     headers = outcome.headers
     visit.pauses.extend(read_retry_after(outcome, visit.now))

@@ -1,13 +1,17 @@
 """One account, polled once: its requests in their order, and what their answers say."""
 
 from datetime import datetime
+from typing import Final
 
 from budgetd.collect.answers import Outcome
 from budgetd.collect.extract import interview
 from budgetd.collect.plans import Ask
-from budgetd.collect.sources import Source
-from budgetd.http import Client, RequestFailedError
+from budgetd.collect.sources import Keyring, Source
+from budgetd.credentials import SecretUnavailableError
+from budgetd.http import Answer, Client, RequestFailedError
 from budgetd_rules.polls import Cause, Poll
+
+UNAUTHORIZED: Final = 401
 
 
 async def poll(source: Source, client: Client, now: datetime) -> Poll:
@@ -16,17 +20,31 @@ async def poll(source: Source, client: Client, now: datetime) -> Poll:
     try:
         ask = next(talk)
         while True:
-            ask = talk.send(await _send(source, client, ask))
+            ask = talk.send(await _send(source, client, ask, now))
     except StopIteration as end:
         done: Poll = end.value
         return done
 
 
-async def _send(source: Source, client: Client, ask: Ask) -> Outcome:
+async def _send(source: Source, client: Client, ask: Ask, now: datetime) -> Outcome:
     """The answer, or why there is none."""
     try:
+        if source.keyring:
+            return await _send_with(source.keyring, client, ask, now)
         return await client.send(source.request(ask), source.timeout)
     except RequestFailedError as error:
         return error
+    except SecretUnavailableError as error:
+        return RequestFailedError(Cause.CREDENTIAL, str(error))
     except ValueError as error:
         return RequestFailedError(Cause.MALFORMED, f"can't be sent: {error}")
+
+
+async def _send_with(keyring: Keyring, client: Client, ask: Ask, now: datetime) -> Answer:
+    """With the present key; where the vendor refuses that, once more with another, if there is one."""
+    source = await keyring.current(now)
+    answer = await client.send(source.request(ask), source.timeout)
+    if answer.status != UNAUTHORIZED:
+        return answer
+    renewed = await keyring.after_refusal(now)
+    return answer if renewed is source else await client.send(renewed.request(ask), source.timeout)

@@ -5,7 +5,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import quote
 
 from budgetd.collect.plans import Ask, RequestPlan
@@ -46,16 +46,26 @@ class Draft:
         )
 
 
+class Keyring(Protocol):
+    """Where an account's key comes from, if there can be another one. Both raise SecretUnavailableError."""
+
+    async def current(self, now: datetime) -> "Source": ...
+
+    async def after_refusal(self, now: datetime) -> "Source": ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """An account ready to be polled: `requests` are those that stay the same from poll to poll, made once."""
+    """An account ready to be polled: `requests` are those that stay the same from poll to poll, made once for a key."""
 
     account: str
     provider: Provider
     requests: Mapping[str, Request]
     draft: Draft
     timeout: timedelta
+    secrets: tuple[str, ...] = field(repr=False)
     redact: Redact = field(repr=False)
+    keyring: Keyring | None = None
 
     def request(self, ask: Ask) -> Request:
         """Raises ValueError where it can't be sent, and RequestFailedError where a link leads to another origin."""
@@ -105,6 +115,7 @@ def make_source(
         requests={plan.name: made[plan.name] for plan in provider.requests if plan.is_fixed},
         draft=draft,
         timeout=timeout,
+        secrets=tuple(secrets),
         redact=redact,
     )
 
