@@ -229,6 +229,18 @@ def test_check_warns_of_what_is_probably_not_meant(budgetd: Budgetd, write_confi
     ]
 
 
+def test_check_says_which_program_gives_a_key_and_does_not_run_it(
+    budgetd: Budgetd, write_config: WriteConfig, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("#!/bin/sh\n>run\n")
+    (tmp_path / "token").chmod(0o700)
+    path = write_config(GOOD.replace(f'"{CANARY}"', f'{{ command = ["./token", "{CANARY}"] }}', 1))
+    ran = budgetd("check", "-c", path)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.splitlines()[0] == f"{path}: accounts.voice.api_key: will come from {tmp_path}/token"
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("verb", ["check", "run", "poll"])
 def test_a_secret_that_others_can_read_is_refused_and_not_shown(
     verb: str, budgetd: Budgetd, write_config: WriteConfig
@@ -691,6 +703,26 @@ def _process(*words: str | Path, **environment: str) -> subprocess.CompletedProc
         timeout=60,
         check=False,
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        pytest.param(0, "rejected at ", id="the vendor refuses it"),
+        pytest.param(
+            3, "credential at api_key: the command for the key failed: exit code 3 (token)", id="there is none"
+        ),
+    ],
+)
+def test_a_key_from_a_command_is_never_printed(
+    code: int, why: str, budgetd: Budgetd, write_config: WriteConfig, vendors: VendorServer, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text(f"#!/bin/sh\necho {CANARY}\necho {CANARY} >&2\nexit $2\n")
+    (tmp_path / "token").chmod(0o700)
+    command = f'{{ command = ["./token", "{CANARY}", "{code}"] }}'
+    ran = budgetd("poll", "-c", write_config(_account(vendors, "x").replace('"x"', command)))
+    assert (ran.code, ran.err) == (1, "")
+    assert why in ran.out
 
 
 def test_a_process_ends_with_the_exit_code_and_says_why_in_a_line_each(write_config: WriteConfig) -> None:

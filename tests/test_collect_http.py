@@ -221,6 +221,30 @@ def test_an_origin_that_hung_is_usable_again() -> None:
     assert asyncio.run(send()).status == 200
 
 
+def test_a_request_that_waits_for_others_says_so() -> None:
+    async def send() -> str:
+        client, arrived = Client(), asyncio.Semaphore(0)
+
+        async def arrive_and_hang(writer: asyncio.StreamWriter) -> None:
+            arrived.release()
+            await hang(writer)
+
+        async with vendor(hang=arrive_and_hang) as server:
+            request = Request(url=f"{server.url}/hang")
+            hanging = [asyncio.create_task(client.send(request, LATER)) for _ in range(4)]
+            for _ in hanging:
+                await arrived.acquire()
+            with pytest.raises(RequestFailedError) as caught:
+                await client.send(request, SOON)
+            for task in hanging:
+                task.cancel()
+            await asyncio.gather(*hanging, return_exceptions=True)
+        await client.aclose()
+        return caught.value.detail.replace(server.url, "HOST")
+
+    assert asyncio.run(send()) == "not sent within 200ms: earlier requests to HOST are still waiting"
+
+
 def test_an_origin_has_four_connections_at_most() -> None:
     async def send() -> int:
         client = Client()

@@ -24,7 +24,7 @@ from serving import Vendor, hang, say, tls_of, trickle, vendor, write
 KEY = "canary-19ab73cd55"
 PASSWORD = "canary-p@ss:word"
 IN_URL = "canary-p%40ss%3Aword"
-SOON = timedelta(seconds=0.4)
+SOON = timedelta(seconds=0.5)
 LATER = timedelta(seconds=10)
 
 Address = tuple[str, int]
@@ -240,7 +240,7 @@ REFUSALS = {
         "",
         "the proxy PROXY makes no connection to https://api.acme.example (HTTP 999)",
     ),
-    "hangs": ({"hangs": True}, "", "the proxy PROXY made no connection to https://api.acme.example within 400ms"),
+    "hangs": ({"hangs": True}, "", "the proxy PROXY made no connection to https://api.acme.example within 500ms"),
     "hangs up": (
         {"closes": True},
         "",
@@ -296,8 +296,8 @@ def test_a_vendors_certificate_is_checked_through_the_proxy(https: Trip) -> None
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        pytest.param(hang, "no answer within 400ms, through the proxy PROXY", id="no answer"),
-        pytest.param(trickle, "no whole answer within 400ms, through the proxy PROXY", id="a trickle"),
+        pytest.param(hang, "no answer within 500ms, through the proxy PROXY", id="no answer"),
+        pytest.param(trickle, "no whole answer within 500ms, through the proxy PROXY", id="a trickle"),
         pytest.param(
             write(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", close=True),
             "the connection broke before the whole answer was there, through the proxy PROXY",
@@ -333,7 +333,7 @@ def test_a_handshake_that_hangs_behind_a_proxy_is_hung_up(https: Trip) -> None:
         mute.close()
         return caught.value.detail
 
-    assert asyncio.run(send()) == "no TLS handshake with https://api.acme.example within 400ms"
+    assert asyncio.run(send()) == "no TLS handshake with https://api.acme.example within 500ms"
 
 
 # --- which one

@@ -20,7 +20,7 @@ from budgetd_rules.polls import Cause
 from serving import Script, Vendor, flood, hang, say, tls_of, trickle, vendor, write
 
 KEY = "canary-7c1e5a90b2"
-SOON = timedelta(seconds=0.4)
+SOON = timedelta(seconds=0.5)
 LATER = timedelta(seconds=10)
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 FUTURE = datetime(2090, 1, 1, tzinfo=UTC)
@@ -161,8 +161,8 @@ def test_authorities_that_can_not_be_read_stop_the_start(
 
 
 HANGING = {
-    "no answer": (hang, "no answer within 400ms"),
-    "an answer that trickles in": (trickle, "no whole answer within 400ms"),
+    "no answer": (hang, "no answer within 500ms"),
+    "an answer that trickles in": (trickle, "no whole answer within 500ms"),
 }
 
 
@@ -249,7 +249,7 @@ async def _alerts(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 @pytest.mark.parametrize(
     ("serve", "said"),
     [
-        pytest.param(_hangs, "no TLS handshake with HOST within 400ms", id="says nothing"),
+        pytest.param(_hangs, "no TLS handshake with HOST within 500ms", id="says nothing"),
         pytest.param(_hangs_up, "no connection to HOST: it broke off the TLS handshake", id="hangs up"),
         pytest.param(_resets, "no connection to HOST: it broke off the TLS handshake", id="resets"),
         pytest.param(
@@ -262,19 +262,6 @@ async def _alerts(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 )
 def test_a_handshake_that_fails(serve: Shaking, said: str) -> None:
     assert asyncio.run(shake(serve)) == said
-
-
-def test_later_requests_say_that_earlier_ones_hang(ca: trustme.CA, trusted: None) -> None:
-    async def send() -> set[str]:
-        client = Client()
-        async with vendor(tls_of(ca.issue_cert("127.0.0.1")), info=hang) as server:
-            requests = [client.send(Request(url=f"{server.url}/info"), SOON) for _ in range(5)]
-            ended = await asyncio.gather(*requests, return_exceptions=True)
-        await client.aclose()
-        return {str(one).replace(server.url, "HOST") for one in ended}
-
-    late = "not sent within 400ms: earlier requests to HOST are still waiting"
-    assert asyncio.run(send()) == {"no answer within 400ms", late}
 
 
 # --- where the key goes

@@ -384,6 +384,31 @@ def test_names_that_hang_hold_up_neither_the_others_nor_the_stop(stage: Stage, t
         assert time.monotonic() - started < 3
 
 
+def test_a_command_that_hangs_holds_up_nobody_and_is_killed_with_all_it_began(stage: Stage) -> None:
+    script = stage.folder / "token"
+    script.write_text(
+        "#!/bin/sh\ncd $(dirname $0)\nsleep 60 >/dev/null &\necho $$ $! >began.new\nmv began.new began\nwait\n"
+    )
+    script.chmod(0o700)
+    config = stage.folder / "config.toml"
+    config.write_text(config.read_text().replace('{ file = "sonzai.key" }', '{ command = ["./token"] }'))
+    with run(stage) as daemon:
+        wait_until((stage.folder / "began").exists, "the command")
+        pids = [int(pid) for pid in (stage.folder / "began").read_text().split()]
+        spend(stage)
+        wait_for_message(stage, "WARNING voice-prod")
+        assert all(_runs(pid) for pid in pids)
+        assert daemon.stop() == 0
+        assert daemon.log.endswith("service: stopped\n")
+    wait_until(lambda: not any(_runs(pid) for pid in pids), "their end", timeout=1)
+
+
+def _runs(pid: int) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
 def test_a_database_that_another_holds_loses_nothing_and_repeats_nothing() -> None:
     """It is held from the moment when the first message is out: not even its receipt can be written."""
     holders: list[sqlite3.Connection] = []
