@@ -5,7 +5,7 @@ import contextlib
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ from apprise.decorators import notify
 
 from budgetd.credentials import Secret
 from budgetd.deliver.channels import Channel, Sent
-from budgetd.deliver.outbox import Outbox
+from budgetd.deliver.outbox import Outbox, retry_pause
 from budgetd.judge import judge_all, judge_due
-from budgetd.store import database, polls
+from budgetd.store import database, notices, polls
 from budgetd.store.polls import Finished
 from budgetd.threads import Worker
 from budgetd_rules.judgement import Judgement, Route, Routing, Ruleset
@@ -23,6 +23,7 @@ from budgetd_rules.messages import Message
 from budgetd_rules.meters import Account, Reading
 from budgetd_rules.polls import Outage, Poll
 from budgetd_rules.rule import Rule
+from budgetd_rules.schedules import Quiet, parse_range
 from build import NOON, account, reading, rule
 
 
@@ -68,10 +69,18 @@ class House:
         routes: Sequence[Route] = (),
         group_wait: timedelta = timedelta(0),
         mailbox: Mailbox | None = None,
+        quiet: Sequence[str] = (),
+        zone: tzinfo = UTC,
     ) -> None:
+        """`quiet` are the quiet hours of every channel."""
         self.path = path
         self.ruleset = Ruleset(rules if rules is not None else [rule()], accounts or [account()])
-        self.routing = Routing(routes=tuple(routes), group_wait=dict.fromkeys(channels, group_wait))
+        hours = Quiet(ranges=tuple(parse_range(text) for text in quiet), zone=zone)
+        self.routing = Routing(
+            routes=tuple(routes),
+            group_wait=dict.fromkeys(channels, group_wait),
+            quiet=dict.fromkeys(channels, hours),
+        )
         self.mailbox = mailbox or _new_mailbox()
         self.db = database.open_for_daemon(path)
 
@@ -120,6 +129,10 @@ class House:
     def judge_all(self, now: datetime) -> Judgement:
         return judge_all(self.db, self.ruleset, self.routing, now)
 
+    def plan(self, now: datetime) -> None:
+        """As at a start, after a reload, and when the clock was set."""
+        notices.plan(self.db, self.routing.group_wait, retry_pause, now)
+
     def deliver(self, now: datetime, dies: str | None = None) -> None:
         """One round of the outbox, in which the process may die."""
         asyncio.run(self._deliver(now, dies))
@@ -131,7 +144,7 @@ class House:
             channels[name] = _DyingChannel(name, url, dies) if dies else Channel(name, url)
         worker = Worker("store of a test")
         db = await worker.run(database.open_for_daemon, self.path)
-        outbox = Outbox(db, worker, channels, self.ruleset, UTC, _spawn, lambda: None)
+        outbox = Outbox(db, worker, channels, self.ruleset, self.routing.quiet, _spawn, lambda: None)
         await outbox.deliver(now)
         await outbox.finish(timedelta(seconds=10))
         await worker.run(db.close)

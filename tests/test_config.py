@@ -192,7 +192,7 @@ ROUTE = '[[routes]]\nchannels = ["ops"]\n'
         ),
         pytest.param(
             "[channels]\nops = 'json://x'",
-            "channels.ops: expected a table, not text; its keys are url, group_wait",
+            "channels.ops: expected a table, not text; its keys are url, group_wait, quiet, timezone",
             id="a channel that is a text",
         ),
         pytest.param(

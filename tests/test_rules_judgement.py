@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from budgetd_rules.judgement import Judgement, Notice, Route, Routing, Ruleset, judge, owe
+from budgetd_rules.judgement import Heard, Judgement, Notice, Route, Routing, Ruleset, judge, owe
 from budgetd_rules.memory import ChangeKind, Reason, Watch, WatchKey
 from budgetd_rules.meters import Account, Kind, MeterKey, Reading, View, view
 from budgetd_rules.rule import Clockwork, Level, Rule, Selector
@@ -29,11 +29,11 @@ class Bench:
     routing: Routing = ALL
     watches: dict[WatchKey, Watch] = field(default_factory=dict)
     told: dict[str, list[str]] = field(default_factory=dict)
+    heard: dict[str, list[str]] = field(default_factory=dict)
 
     def judge(self, now: datetime, *readings: Reading) -> Judgement:
-        judgement = judge(
-            Ruleset(self.rules, self.accounts), self.routing, self.views(now, readings), self.watches, self.told, now
-        )
+        ruleset, views = Ruleset(self.rules, self.accounts), self.views(now, readings)
+        judgement = judge(ruleset, self.routing, views, self.watches, self.told, now, self.heard)
         self.watches |= {watch.key: watch for watch in judgement.watches}
         for key in judgement.forgotten:
             del self.watches[key]
@@ -235,6 +235,76 @@ def test_a_reminder_goes_where_the_level_of_now_says() -> None:
     told = [channels(bench.judge(minutes(at), credits_(left, minutes(at))).notices)
             for at, left in [(0, 50), (10, 400), (20, 400), (60, 400)]]  # fmt: skip
     assert told == [["boss"], [], [], ["ops"]]
+
+
+# --- routes that escalate
+
+HOUR = timedelta(hours=1)
+
+
+def delays(notices: Iterable[Notice]) -> dict[str, timedelta | None]:
+    return {notice.channel: notice.delay for notice in notices}
+
+
+@pytest.mark.parametrize(
+    ("routes", "told"),
+    [
+        pytest.param([route("boss", after=HOUR), route("ops")], {"boss": HOUR, "ops": None}, id="the search goes on"),
+        pytest.param([route("ops"), route("boss", after=HOUR)], {"ops": None}, id="not behind one that ends it"),
+        pytest.param(
+            [route("ops", goes_on=True), route("boss", after=HOUR)], {"ops": None, "boss": HOUR}, id="behind `continue`"
+        ),
+        pytest.param([route("boss", after=HOUR, levels={WARNING}), route("ops")], {"ops": None}, id="another level"),
+        pytest.param([route("ops", after=HOUR), route("ops")], {"ops": None}, id="the soonest counts: at once"),
+        pytest.param(
+            [route("boss", after=2 * HOUR), route("boss", after=HOUR)], {"boss": HOUR}, id="the soonest of two"
+        ),
+        pytest.param([route("boss", after=HOUR)], {"boss": HOUR}, id="nobody at once"),
+    ],
+)
+def test_an_escalation_is_owed_later(routes: list[Route], told: dict[str, timedelta | None]) -> None:
+    routing = Routing(routes=tuple(routes), group_wait=SILENT)
+    notices = owe(replace(change(OPENED), new=CRITICAL), account(), Kind.BALANCE, routing, {})
+    assert delays(notices) == told
+    assert {one.channel: one.due_at for one in notices} == {
+        name: NOON + (wait or 0 * HOUR) for name, wait in told.items()
+    }
+
+
+def test_an_escalation_waits_at_least_as_long_as_its_channel_collects() -> None:
+    routing = Routing(routes=(route("boss", after=HOUR),), group_wait={"boss": 2 * HOUR})
+    (notice,) = owe(change(OPENED), account(), Kind.BALANCE, routing, {})
+    assert (notice.due_at, notice.delay) == (NOON + 2 * HOUR, HOUR)
+
+
+@pytest.mark.parametrize(
+    ("kind", "heard", "told"),
+    [
+        pytest.param(ChangeKind.WORSENED, {}, {"boss": HOUR, "ops": None}, id="a worsening escalates by itself"),
+        pytest.param(ChangeKind.REMINDED, {}, {"ops": None}, id="a reminder escalates nothing"),
+        pytest.param(ChangeKind.REMINDED, {"e2": ["boss"]}, {"ops": None}, id="who heard of another episode"),
+        pytest.param(
+            ChangeKind.REMINDED, {"e1": ["boss"]}, {"boss": None, "ops": None}, id="who heard is reminded at once"
+        ),
+        pytest.param(ChangeKind.NOTED, {"e1": ["boss"]}, {"ops": None}, id="what is noted can't be acked"),
+        pytest.param(RESOLVED, {}, {"ops": None, "boss": None}, id="over goes at once to all that were owed"),
+    ],
+)
+def test_what_escalates(kind: ChangeKind, heard: Heard, told: dict[str, timedelta | None]) -> None:
+    routing = Routing(routes=(route("boss", after=HOUR), route("ops")), group_wait=SILENT)
+    owed = {"e1": ["ops", "boss"]}
+    assert delays(owe(change(kind), account(), Kind.BALANCE, routing, owed, heard)) == told
+
+
+def test_judging_knows_who_heard() -> None:
+    hourly = rule(remind=Clockwork(every=HOUR))
+    bench = Bench(
+        rules=[hourly], routing=Routing(routes=(route("boss", after=2 * HOUR), route("ops")), group_wait=SILENT)
+    )
+    bench.judge(NOON, credits_(400))
+    assert channels(bench.judge(minutes(60), credits_(400, minutes(60))).notices) == ["ops"]
+    bench.heard = {episode: ["ops", "boss"] for episode in bench.told}
+    assert channels(bench.judge(minutes(120), credits_(400, minutes(120))).notices) == ["boss", "ops"]
 
 
 def test_what_is_unsaid_owes_nothing() -> None:

@@ -3,15 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from budgetd_rules.holds import Hold, HoldKind, Holds
 from budgetd_rules.judgement import Notice, NoticeState
 from budgetd_rules.memory import Change, ChangeKind, Episode, Reason
 from budgetd_rules.rule import Level
-from budgetd_rules.settlement import Line, Owed, Settled, Settlement, Told, receipts, settle
+from budgetd_rules.schedules import Quiet, parse_range
+from budgetd_rules.settlement import NO_HOLDS, QUIET, Line, Owed, Settled, Settlement, Told, receipts, settle
 from build import NOON, change, episode, minutes
 
 WARNING, CRITICAL = Level.WARNING, Level.CRITICAL
@@ -22,12 +25,13 @@ OPENED, WORSENED, REMINDED, RESOLVED = (
     ChangeKind.RESOLVED,
 )
 RULES = frozenset({"low-credits"})
+NOW = minutes(90)
 OPEN = episode()
 OVER = episode(ended_at=minutes(60))
 
 
-def owed(of: Change, *, attempts: int = 0, unknown: bool = False) -> Owed:
-    notice = Notice(id=f"{of.id}@ops", change=of.id, channel="ops", due_at=of.at)
+def owed(of: Change, *, attempts: int = 0, unknown: bool = False, **more: Any) -> Owed:  # noqa: ANN401  # of a notice
+    notice = Notice(id=f"{of.id}@ops", change=of.id, channel="ops", **{"due_at": of.at} | more)
     return Owed(notice=notice, change=of, attempts=attempts, outcome_unknown=unknown)
 
 
@@ -51,7 +55,8 @@ def told_of(settlement: Settlement) -> str:
         numbers = " ".join(notice.removeprefix("e1.").removesuffix("@ops") for notice in line.notices)
         return f"{line.told} at {line.change.id}: {numbers}{', may be a repeat' if line.may_repeat else ''}"
     (reason,) = {one.reason for one in settlement.settled}
-    assert {one.state for one in settlement.settled} == {NoticeState.DROPPED}
+    (state,) = {one.state for one in settlement.settled}
+    assert state in (NoticeState.DROPPED, NoticeState.HELD)
     return reason
 
 
@@ -122,12 +127,12 @@ def told_of(settlement: Settlement) -> str:
 def test_the_newest_truth_of_an_episode(kinds: list[ChangeKind | str], of: Episode, heard: bool, told: str) -> None:
     waiting = owe(kinds, of)
     episodes, by = {of.id: of}, frozenset({of.id} if heard else ())
-    assert told_of(settle(waiting, episodes, by, RULES)) == told
-    assert told_of(settle(waiting[::-1], episodes, by, RULES)) == told, "in whatever order they were loaded"
+    assert told_of(settle(waiting, episodes, by, RULES, now=NOW)) == told
+    assert told_of(settle(waiting[::-1], episodes, by, RULES, now=NOW)) == told, "in whatever order they were loaded"
 
 
 def test_what_another_episode_told_does_not_count_as_heard() -> None:
-    settlement = settle(owe([RESOLVED], OVER), {"e1": OVER}, frozenset({"e2"}), RULES)
+    settlement = settle(owe([RESOLVED], OVER), {"e1": OVER}, frozenset({"e2"}), RULES, now=NOW)
     assert told_of(settlement) == "resolved, and never told"
 
 
@@ -141,8 +146,222 @@ def test_what_another_episode_told_does_not_count_as_heard() -> None:
 def test_changes_are_in_the_order_of_their_numbers(at: list[datetime]) -> None:
     waiting = [owed(change(WORSENED, OPEN, number=2, at=at[0])), owed(change(WORSENED, OPEN, number=10, at=at[1]))]
     for one in (waiting, waiting[::-1]):
-        settlement = settle(one, {"e1": OPEN}, frozenset({"e1"}), RULES)
+        settlement = settle(one, {"e1": OPEN}, frozenset({"e1"}), RULES, now=NOW)
         assert told_of(settlement) == "worsened at e1.10: 2 10"
+
+
+# --- quiet hours
+
+UNTIL = minutes(180)
+QUIET_NOW = Quiet(ranges=(parse_range("13:00-15:00"),))
+HELD = "quiet until 15:00 UTC (Sat)"
+SILENCE = Hold(id="s1", kind=HoldKind.SILENCE, from_at=NOON, until_at=minutes(120))
+SILENT = Holds(active=(SILENCE,))
+WORSE = episode(level=CRITICAL)
+WORST = episode(level=CRITICAL, ended_at=minutes(60))
+
+
+@pytest.mark.parametrize(
+    ("kinds", "of", "heard", "told"),
+    [
+        pytest.param([OPENED], OPEN, False, HELD, id="opened at warning"),
+        pytest.param([OPENED], WORSE, False, "opened at e1.1: 1", id="opened at critical"),
+        pytest.param(
+            [OPENED, WORSENED], WORSE, False, "opened at e1.1: 1 2", id="worsened to critical: the whole episode"
+        ),
+        pytest.param([WORSENED], WORSE, True, "worsened at e1.1: 1", id="worsened to critical, the opening heard"),
+        pytest.param([WORSENED], OPEN, True, HELD, id="worsened, and eased since"),
+        pytest.param([REMINDED], WORSE, True, HELD, id="a reminder, of critical even"),
+        pytest.param(
+            ["opened?"], WORSE, True, "opened at e1.1: 1, may be a repeat", id="critical, perhaps told already"
+        ),
+        pytest.param([RESOLVED], WORST, True, HELD, id="what was critical is over, the opening heard"),
+        pytest.param([OPENED, RESOLVED], WORST, False, HELD, id="critical came and passed, unheard"),
+        pytest.param([OPENED, RESOLVED], OVER, False, HELD, id="came and passed, unheard"),
+        pytest.param([RESOLVED], OVER, False, "resolved, and never told", id="what is dropped need not wait"),
+    ],
+)
+def test_quiet_hours_hold_all_but_what_becomes_critical(
+    kinds: list[ChangeKind | str], of: Episode, heard: bool, told: str
+) -> None:
+    by = frozenset({"e1"} if heard else ())
+    settlement = settle(owe(kinds, of), {"e1": of}, by, RULES, now=NOW, quiet=QUIET_NOW)
+    assert told_of(settlement) == told
+    for one in settlement.settled:
+        assert told != HELD or (one.state, one.hold, one.due_at) == (NoticeState.HELD, QUIET, UNTIL)
+
+
+def test_a_note_waits_for_the_end_of_quiet_hours() -> None:
+    noted = replace(change(ChangeKind.NOTED), episode=None)
+    assert told_of(settle([owed(noted)], {}, frozenset(), RULES, now=NOW, quiet=QUIET_NOW)) == HELD
+    assert told_of(settle([owed(noted)], {}, frozenset(), RULES, now=UNTIL, quiet=QUIET_NOW)).startswith("noted")
+
+
+def held_by(hold: str, kinds: Sequence[ChangeKind | str], of: Episode, until: datetime = UNTIL) -> list[Owed]:
+    state = {"state": NoticeState.HELD, "hold": hold, "due_at": until}
+    return [replace(one, notice=replace(one.notice, **state)) for one in owe(kinds, of)]  # type: ignore[arg-type]  # as given
+
+
+def test_what_is_held_until_then_already_is_not_written_again() -> None:
+    waiting = [*held_by(QUIET, [OPENED], OPEN), owed(change(REMINDED, OPEN, number=2))]
+    settlement = settle(waiting, {"e1": OPEN}, frozenset(), RULES, now=NOW, quiet=QUIET_NOW)
+    assert [one.notice for one in settlement.settled] == ["e1.2@ops"]
+
+
+def test_other_quiet_hours_hold_until_another_time() -> None:
+    waiting = held_by(QUIET, [OPENED], OPEN, until=minutes(600))
+    (settled,) = settle(waiting, {"e1": OPEN}, frozenset(), RULES, now=NOW, quiet=QUIET_NOW).settled
+    assert settled.due_at == UNTIL
+
+
+@pytest.mark.parametrize(
+    ("hold", "told"),
+    [
+        pytest.param(QUIET, "passed at e1.2: 1 2", id="quiet hours: what passed is told"),
+        pytest.param("s1", "over before the silence was", id="a silence: only what is still bad"),
+    ],
+)
+def test_what_passed_while_it_was_held(hold: str, told: str) -> None:
+    waiting = held_by(hold, [OPENED, RESOLVED], OVER)
+    assert told_of(settle(waiting, {"e1": OVER}, frozenset(), RULES, now=UNTIL, quiet=QUIET_NOW)) == told
+
+
+@pytest.mark.parametrize(
+    ("kinds", "of", "told"),
+    [
+        pytest.param([OPENED], WORSE, "silence s1", id="a silence holds critical too"),
+        pytest.param([OPENED], OPEN, "silence s1", id="and wins over the quiet hours"),
+    ],
+)
+def test_a_silence_in_quiet_hours(kinds: list[ChangeKind | str], of: Episode, told: str) -> None:
+    settlement = settle(owe(kinds, of), {"e1": of}, frozenset(), RULES, SILENT, now=NOW, quiet=QUIET_NOW)
+    assert told_of(settlement) == told
+    assert {one.due_at for one in settlement.settled} == {SILENCE.until_at}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "of", "told"),
+    [
+        pytest.param([OPENED], OPEN, HELD, id="still bad: on until the morning"),
+        pytest.param([OPENED, RESOLVED], OVER, "over before the silence was", id="over by then: never told"),
+    ],
+)
+def test_a_silence_that_ends_in_quiet_hours(kinds: list[ChangeKind | str], of: Episode, told: str) -> None:
+    waiting = held_by("s1", kinds, of, until=NOW)
+    assert told_of(settle(waiting, {"e1": of}, frozenset(), RULES, now=NOW, quiet=QUIET_NOW)) == told
+
+
+# --- escalation
+
+LATER = minutes(120)
+"""When what is delayed here is due; NOW is half an hour before."""
+
+
+def delayed(kind: ChangeKind, of: Episode, number: int = 1, due_at: datetime = LATER, **more: Any) -> Owed:  # noqa: ANN401  # of a notice
+    return owed(change(kind, of, number=number), due_at=due_at, delay=timedelta(hours=2), **more)
+
+
+def escalate(
+    waiting: Sequence[Owed], of: Episode, now: datetime, holds: Holds = NO_HOLDS, heard: bool = False
+) -> Settlement:
+    return settle(waiting, {"e1": of}, frozenset({"e1"} if heard else ()), RULES, holds, now=now)
+
+
+ACKED = Holds(active=(Hold(id="a1", kind=HoldKind.ACK, from_at=NOON, episode="e1"),))
+
+
+@pytest.mark.parametrize(
+    ("waiting", "of", "holds", "told"),
+    [
+        pytest.param([delayed(OPENED, OPEN)], OPEN, NO_HOLDS, "opened at e1.1: 1", id="open, and nobody acked"),
+        pytest.param([delayed(OPENED, OPEN)], OPEN, ACKED, "acked", id="acked"),
+        pytest.param([delayed(OPENED, OPEN)], WORSE, NO_HOLDS, "opened at e1.1: 1", id="worse since"),
+        pytest.param([delayed(OPENED, WORSE)], OPEN, NO_HOLDS, "eased before its time", id="eased since"),
+        pytest.param(
+            [delayed(WORSENED, WORSE)], OPEN, NO_HOLDS, "eased before its time", id="it worsened, and eased since"
+        ),
+        pytest.param([delayed(OPENED, OPEN)], OVER, NO_HOLDS, "over before its time", id="over, unsaid"),
+        pytest.param(
+            [delayed(OPENED, OPEN), delayed(WORSENED, WORSE, 2, minutes(150))],
+            WORSE,
+            NO_HOLDS,
+            "opened at e1.1: 1 2",
+            id="worse, whose own time has not come: told as it is now, once",
+        ),
+        pytest.param(
+            [delayed(OPENED, OPEN), delayed(WORSENED, WORSE, 2, minutes(110))],
+            WORSE,
+            NO_HOLDS,
+            "opened at e1.1: 1 2",
+            id="both have come",
+        ),
+    ],
+)
+def test_an_escalation_at_its_time(waiting: list[Owed], of: Episode, holds: Holds, told: str) -> None:
+    assert told_of(escalate(waiting, of, LATER, holds)) == told
+
+
+@pytest.mark.parametrize(
+    ("others", "of", "heard", "told"),
+    [
+        pytest.param([], OPEN, False, "", id="alone"),
+        pytest.param(
+            [change(WORSENED, WORSE, number=2)], WORSE, False, "worsened at e1.2: 1 2", id="worse is told at once"
+        ),
+        pytest.param(
+            [change(REMINDED, OPEN, number=2)], OPEN, True, "what it reminds of is told later", id="a reminder"
+        ),
+        pytest.param([change(RESOLVED, OVER, number=2)], OVER, True, "resolved at e1.2: 1 2", id="over, and heard of"),
+    ],
+)
+def test_an_escalation_before_its_time(others: list[Change], of: Episode, heard: bool, told: str) -> None:
+    """It is told with what is told of its episode anyway, and else left alone."""
+    settlement = escalate([delayed(OPENED, OPEN), *map(owed, others)], of, NOW, heard=heard)
+    assert (told_of(settlement) if others else "") == told
+    assert "e1.1@ops" not in {one.notice for one in settlement.settled}
+
+
+def test_what_is_due_of_another_episode_sends_no_escalation_early() -> None:
+    other = episode("e2")
+    waiting = [delayed(OPENED, OPEN), owed(change(OPENED, other))]
+    settlement = settle(waiting, {"e1": OPEN, "e2": other}, frozenset(), RULES, now=NOW)
+    assert [line.notices for line in settlement.lines] == [("e2.1@ops",)]
+    assert settlement.settled == ()
+
+
+def test_an_escalation_that_was_never_told_is_dropped_with_its_end() -> None:
+    settlement = escalate([delayed(OPENED, OPEN), owed(change(RESOLVED, OVER, number=2))], OVER, NOW)
+    assert settlement.lines == ()
+    assert [(one.notice, one.reason) for one in settlement.settled] == [
+        ("e1.1@ops", "over before its time"),
+        ("e1.2@ops", "resolved, and never told"),
+    ]
+
+
+def test_neither_an_ack_nor_a_silence_touches_an_escalation_before_its_time() -> None:
+    both = Holds(active=(*ACKED.active, SILENCE))
+    assert escalate([delayed(OPENED, OPEN)], OPEN, NOW, both) == Settlement(lines=(), settled=())
+
+
+def test_a_silence_holds_an_escalation_whose_time_has_come() -> None:
+    waiting = [delayed(OPENED, OPEN), delayed(WORSENED, WORSE, 2, minutes(150))]
+    (held,) = escalate(waiting, WORSE, LATER, Holds(active=(replace(SILENCE, until_at=None),))).settled
+    assert (held.notice, held.state) == ("e1.1@ops", NoticeState.HELD)
+
+
+@pytest.mark.parametrize(
+    ("of", "told"),
+    [
+        pytest.param(OPEN, "opened at e1.1: 1", id="still open in the morning"),
+        pytest.param(OVER, "over before its time", id="over in the night: no word of it"),
+    ],
+)
+def test_an_escalation_that_comes_due_in_quiet_hours_waits_and_is_settled_again(of: Episode, told: str) -> None:
+    due = delayed(OPENED, OPEN, due_at=NOW)
+    held = settle([due], {"e1": OPEN}, frozenset(), RULES, now=NOW, quiet=QUIET_NOW)
+    assert told_of(held) == HELD
+    waiting = [delayed(OPENED, OPEN, due_at=UNTIL, state=NoticeState.HELD, hold=QUIET)]
+    assert told_of(escalate(waiting, of, UNTIL)) == told
 
 
 # --- several episodes
@@ -161,7 +380,7 @@ def test_the_most_urgent_comes_first() -> None:
         episode("e2", CRITICAL, ended_at=minutes(60)),
         episode("e1", WARNING, ended_at=minutes(60)),
     ]
-    settlement = settle(lines(*in_order), {one.id: one for one in in_order}, frozenset({"e1", "e2"}), RULES)
+    settlement = settle(lines(*in_order), {one.id: one for one in in_order}, frozenset({"e1", "e2"}), RULES, now=NOW)
     assert [line.change.episode for line in settlement.lines] == [one.id for one in in_order]
 
 
@@ -177,7 +396,7 @@ def test_the_most_urgent_comes_first() -> None:
 def test_singly_is_the_least_tried_first(attempts: dict[str, int], chosen: str) -> None:
     episodes = {"e1": episode("e1", CRITICAL), "e2": episode("e2"), "e3": episode("e3", opened_at=minutes(1))}
     waiting = [owed(change(OPENED, one), attempts=attempts[one.id]) for one in episodes.values()]
-    settlement = settle(waiting, episodes, frozenset(), RULES, singly=True)
+    settlement = settle(waiting, episodes, frozenset(), RULES, now=NOW, singly=True)
     assert [line.change.episode for line in settlement.lines] == [chosen]
 
 
@@ -186,7 +405,7 @@ def test_singly_tries_each_in_turn() -> None:
     waiting = {one.id: owed(change(OPENED, one)) for one in episodes.values()}
     tried = []
     for _ in range(6):
-        (line,) = settle(list(waiting.values()), episodes, frozenset(), RULES, singly=True).lines
+        (line,) = settle(list(waiting.values()), episodes, frozenset(), RULES, now=NOW, singly=True).lines
         tried.append(str(line.change.episode))
         waiting[tried[-1]] = replace(waiting[tried[-1]], attempts=line.attempts + 1)
     assert tried == ["e1", "e2", "e3"] * 2
@@ -194,21 +413,21 @@ def test_singly_tries_each_in_turn() -> None:
 
 def test_singly_still_drops_what_is_over() -> None:
     episodes = {"e1": OPEN, "e2": episode("e2", rule="old")}
-    settlement = settle(lines(*episodes.values()), episodes, frozenset(), RULES, singly=True)
+    settlement = settle(lines(*episodes.values()), episodes, frozenset(), RULES, now=NOW, singly=True)
     assert [line.change.episode for line in settlement.lines] == ["e1"]
     assert settlement.settled == (Settled(notice="e2.1@ops", state=NoticeState.DROPPED, reason="its rule is gone"),)
 
 
 @pytest.mark.parametrize("singly", [False, True])
 def test_nothing_owed_is_nothing_to_send(singly: bool) -> None:
-    assert settle([], {}, frozenset(), RULES, singly=singly) == Settlement(lines=(), settled=())
+    assert settle([], {}, frozenset(), RULES, now=NOW, singly=singly) == Settlement(lines=(), settled=())
 
 
 # --- receipts
 
 
 def test_the_newest_notice_was_sent_and_the_others_went_into_it() -> None:
-    (line,) = settle(owe([OPENED, WORSENED, RESOLVED], OVER), {"e1": OVER}, frozenset(), RULES).lines
+    (line,) = settle(owe([OPENED, WORSENED, RESOLVED], OVER), {"e1": OVER}, frozenset(), RULES, now=NOW).lines
     assert line.newest == "e1.3@ops"
     assert receipts(line) == [
         Settled(notice="e1.1@ops", state=NoticeState.COLLAPSED, reason="told together with e1.3@ops"),
@@ -218,21 +437,25 @@ def test_the_newest_notice_was_sent_and_the_others_went_into_it() -> None:
 
 
 def test_a_single_notice_was_sent() -> None:
-    (line,) = settle(owe([OPENED], OPEN), {"e1": OPEN}, frozenset(), RULES).lines
+    (line,) = settle(owe([OPENED], OPEN), {"e1": OPEN}, frozenset(), RULES, now=NOW).lines
     assert receipts(line) == [Settled(notice="e1.1@ops", state=NoticeState.SENT, reason="opened")]
 
 
 def test_a_line_was_tried_as_often_as_its_most_tried_notice() -> None:
     waiting = [owed(change(OPENED, OPEN), attempts=3), owed(change(WORSENED, OPEN, number=2), attempts=1)]
-    (line,) = settle(waiting, {"e1": OPEN}, frozenset(), RULES).lines
+    (line,) = settle(waiting, {"e1": OPEN}, frozenset(), RULES, now=NOW).lines
     assert line.attempts == 3
 
 
 # --- properties
 
 
+# At NOW some have come due, and some have not.
+escalations = st.sampled_from([{}, *({"delay": timedelta(hours=2), "due_at": minutes(at)} for at in (80, 100))])
+
+
 @st.composite
-def outboxes(draw: st.DrawFn) -> tuple[list[Owed], dict[str, Episode], frozenset[str]]:
+def outboxes(draw: st.DrawFn, *, escalating: bool = False) -> tuple[list[Owed], dict[str, Episode], frozenset[str]]:
     """Episodes in any state, of each any of its changes in any order, some heard, some of a rule that is gone."""
     ended = st.one_of(st.none(), st.integers(0, 99).map(minutes))
     levels = st.sampled_from([WARNING, CRITICAL])
@@ -252,6 +475,7 @@ def outboxes(draw: st.DrawFn) -> tuple[list[Owed], dict[str, Episode], frozenset
             change(kind, one, number=number, at=minutes(draw(st.integers(0, 60)))),
             attempts=draw(st.integers(0, 4)),
             unknown=draw(st.booleans()),
+            **draw(escalations if escalating else st.just({})),
         )
         for one in made.values()
         for number, kind in enumerate(draw(kinds), start=1)
@@ -264,12 +488,30 @@ def _over(line: Line) -> bool:
     return line.told in (Told.RESOLVED, Told.PASSED)
 
 
+@given(outboxes(escalating=True), st.sampled_from([Quiet(), QUIET_NOW]), st.sampled_from([NO_HOLDS, ACKED]))
+def test_all_that_is_due_is_told_or_settled_and_what_is_early_never_by_itself(
+    outbox: tuple[list[Owed], dict[str, Episode], frozenset[str]], quiet: Quiet, holds: Holds
+) -> None:
+    waiting, episodes, heard = outbox
+    settlement = settle(waiting, episodes, heard, RULES, holds, now=NOW, quiet=quiet)
+    told = [notice for line in settlement.lines for notice in line.notices]
+    done = told + [one.notice for one in settlement.settled]
+    assert len(set(done)) == len(done)
+    due = {one.notice.id: one.change.episode for one in waiting if not one.notice.is_early(NOW)}
+    assert due.keys() <= set(done)
+    early = {one.notice.id: one.change.episode for one in waiting if one.notice.id not in due}
+    assert {early[one] for one in done if one in early} <= set(due.values())
+    assert all(one.state is NoticeState.DROPPED for one in settlement.settled if one.notice in early)
+    for line in settlement.lines:
+        assert not quiet.until(NOW) or (line.level is CRITICAL and not line.is_over)
+
+
 @given(outboxes())
 def test_every_notice_is_told_or_settled_and_an_episode_at_most_once(
     outbox: tuple[list[Owed], dict[str, Episode], frozenset[str]],
 ) -> None:
     waiting, episodes, heard = outbox
-    settlement = settle(waiting, episodes, heard, RULES)
+    settlement = settle(waiting, episodes, heard, RULES, now=NOW)
     told = [notice for line in settlement.lines for notice in line.notices]
     assert sorted(told + [one.notice for one in settlement.settled]) == sorted(one.notice.id for one in waiting)
     assert len({line.change.episode for line in settlement.lines}) == len(settlement.lines)
@@ -281,7 +523,7 @@ def test_every_notice_is_told_or_settled_and_an_episode_at_most_once(
 def test_a_line_is_receipted_whole_and_told_once(
     outbox: tuple[list[Owed], dict[str, Episode], frozenset[str]],
 ) -> None:
-    for line in settle(*outbox, RULES).lines:
+    for line in settle(*outbox, RULES, now=NOW).lines:
         states = [one.state for one in receipts(line)]
         assert [one.notice for one in receipts(line)] == list(line.notices)
         assert states == [NoticeState.COLLAPSED] * (len(states) - 1) + [NoticeState.SENT]
@@ -290,14 +532,14 @@ def test_a_line_is_receipted_whole_and_told_once(
 @given(outboxes())
 def test_never_a_lonely_resolve(outbox: tuple[list[Owed], dict[str, Episode], frozenset[str]]) -> None:
     _, _, heard = outbox
-    for line in settle(*outbox, RULES).lines:
+    for line in settle(*outbox, RULES, now=NOW).lines:
         assert line.told is not Told.RESOLVED or line.change.episode in heard
         assert line.told is not Told.PASSED or len(line.notices) > 1
 
 
 @given(outboxes())
 def test_singly_is_one_of_all_the_lines(outbox: tuple[list[Owed], dict[str, Episode], frozenset[str]]) -> None:
-    together, singly = settle(*outbox, RULES), settle(*outbox, RULES, singly=True)
+    together, singly = settle(*outbox, RULES, now=NOW), settle(*outbox, RULES, now=NOW, singly=True)
     assert singly.settled == together.settled
     assert len(singly.lines) == min(1, len(together.lines))
     assert all(line in together.lines for line in singly.lines)

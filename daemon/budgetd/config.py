@@ -26,6 +26,7 @@ from budgetd.validation import TAG, did_you_mean, problem_lines
 from budgetd_rules.memory import ChangeKind
 from budgetd_rules.meters import Kind
 from budgetd_rules.rule import EASE_FOR
+from budgetd_rules.schedules import Range, is_never_audible, parse_range
 
 SHORTEST_INTERVAL: Final = timedelta(seconds=1)
 SYSTEM_CONFIG: Final = Path("/etc/budgetd/config.toml")
@@ -92,6 +93,12 @@ def _param(value: object) -> object:
     return value
 
 
+def _audible(ranges: tuple[Range, ...]) -> tuple[Range, ...]:
+    if is_never_audible(ranges):
+        raise ValueError("leaves no time of the week at which anything is told; to be told less, write [[routes]]")
+    return ranges
+
+
 def _text_or_table(value: object) -> str:
     return f"{TAG}table" if isinstance(value, dict | BaseModel) else f"{TAG}text"
 
@@ -112,6 +119,11 @@ WebAddress = Annotated[str, AfterValidator(_web_address)]
 Levels = Annotated[tuple[RouteLevel, ...], BeforeValidator(_one_or_more)]
 Kinds = Annotated[tuple[Annotated[Kind, Field(strict=False)], ...], BeforeValidator(_one_or_more)]
 Changes = Annotated[tuple[Annotated[ChangeKind, Field(strict=False)], ...], BeforeValidator(_one_or_more)]
+QuietHours = Annotated[
+    tuple[Annotated[Range, BeforeValidator(parse_range)], ...],
+    BeforeValidator(_one_or_more),
+    AfterValidator(_audible),
+]
 
 
 class DaemonTable(Table):
@@ -139,6 +151,8 @@ class AccountTable(Table):
 class ChannelTable(Table):
     url: SecretSetting = Field(description=f"an Apprise URL, best as {SOURCES}")
     group_wait: DurationOrZero = timedelta(seconds=5)
+    quiet: QuietHours = ()
+    timezone: Annotated[str, AfterValidator(_zone)] | None = None
 
 
 class MatchTable(Table):
@@ -157,6 +171,7 @@ class RouteTable(Table):
         tuple[str, ...], Field(strict=False, min_length=1, description='where to tell it, such as ["ops"]')
     ]
     goes_on: bool = Field(default=False, alias="continue")
+    after: Duration | None = None
 
 
 class SelectorTable(Table):

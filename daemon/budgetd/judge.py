@@ -35,7 +35,7 @@ def _judge(db: Store, ruleset: Ruleset, routing: Routing, accounts: list[str], n
     for account in accounts:
         if account in ruleset.accounts:
             views.setdefault(account, {})
-    judgement = judge(ruleset, routing, views, memory.watches, memory.told, now)
+    judgement = judge(ruleset, routing, views, memory.watches, memory.told, now, memory.heard)
     judgements.write_judgement(db, accounts, judgement)
     return judgement
 

@@ -31,9 +31,10 @@ from budgetd.credentials import Secret, SecretSource, SecretUnavailableError
 from budgetd.deliver.channels import url_problem
 from budgetd.errors import ConfigError
 from budgetd.validation import did_you_mean
-from budgetd_rules.judgement import Route, Routing, Ruleset
+from budgetd_rules.judgement import AT_ONCE, Route, Routing, Ruleset
 from budgetd_rules.meters import Account
 from budgetd_rules.rule import Clockwork, Level, Rule, RuleError, RuleText, Selector, Steps, build_rule
+from budgetd_rules.schedules import Quiet
 
 OURSELVES: Final = "budgetd"
 STALE_INTERVALS: Final = 3
@@ -99,12 +100,17 @@ class _Planner:
         rules = [rule for name, table in self.file.rules.items() if table.enabled and (rule := self._rule(name, table))]
         routes = tuple(self._route(number, table) for number, table in enumerate(self.file.routes))
         waits = {name: channel.group_wait for name, channel in self.file.channels.items()}
+        daemon = self.file.daemon
+        quiet = {
+            name: Quiet(ranges=channel.quiet, zone=ZoneInfo(channel.timezone or daemon.timezone))
+            for name, channel in self.file.channels.items()
+        }
         return Outline(
             config=self.config,
-            zone=ZoneInfo(self.file.daemon.timezone),
+            zone=ZoneInfo(daemon.timezone),
             providers=providers,
             ruleset=Ruleset(rules, accounts),
-            routing=Routing(routes=routes, group_wait=waits),
+            routing=Routing(routes=routes, group_wait=waits, quiet=quiet),
         )
 
     def scheduled(self, providers: Mapping[str, Provider]) -> dict[str, Scheduled]:
@@ -242,6 +248,7 @@ class _Planner:
             provider=match.provider,
             labels=match.labels,
             goes_on=table.goes_on,
+            after=table.after or AT_ONCE,
         )
 
 

@@ -41,7 +41,7 @@ class Wired:
         return Collector(self.db, self.worker, self.client, self.plan.scheduled, spawn, finished)
 
     def outbox(self, spawn: Spawn, wake: Callable[[], None]) -> Outbox:
-        return Outbox(self.db, self.worker, self.channels, self.ruleset, self.plan.outline.zone, spawn, wake)
+        return Outbox(self.db, self.worker, self.channels, self.ruleset, self.routing.quiet, spawn, wake)
 
 
 def rewire(wired: Wired, plan: Plan) -> Wired:

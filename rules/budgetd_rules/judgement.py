@@ -1,20 +1,26 @@
 """A whole batch: rules on views, watches stepped, and what each change owes to which channel."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cache
+from types import MappingProxyType
 from typing import Final
 
 from budgetd_rules.evaluation import decisive_values, evaluate
 from budgetd_rules.memory import Change, ChangeKind, Episode, Reason, Watch, WatchKey
 from budgetd_rules.meters import Account, Kind, MeterKey, View
 from budgetd_rules.rule import Level, Rule
+from budgetd_rules.schedules import Quiet
 from budgetd_rules.watches import end, park, step
 
 KEEP_PARKED: Final = timedelta(days=30)
+AT_ONCE: Final = timedelta(0)
+Heard = Mapping[str, Collection[str]]
+"""episode -> the channels that were told something of it, or may have been."""
+NOBODY: Final[Heard] = MappingProxyType({})
 
 
 class NoticeState(StrEnum):
@@ -28,7 +34,10 @@ class NoticeState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """One change owed to one channel; `hold` is what holds it, if it is held."""
+    """One change owed to one channel; `hold` is what holds it, if it is held.
+
+    `delay`: it escalates, so it waits that long, and is told only if nobody has acked by then.
+    """
 
     id: str
     change: str
@@ -36,11 +45,19 @@ class Notice:
     due_at: datetime
     state: NoticeState = NoticeState.WAITING
     hold: str | None = None
+    delay: timedelta | None = None
+
+    def is_early(self, now: datetime) -> bool:
+        """Whether it escalates, and its time has not come."""
+        return self.delay is not None and self.due_at > now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """Which changes go to which channels: whatever is given must match, and texts are globs."""
+    """Which changes go to which channels: whatever is given must match, and texts are globs.
+
+    With `after` it escalates, to those who are told only later; the search goes on after it.
+    """
 
     channels: tuple[str, ...]
     levels: frozenset[Level] = frozenset()
@@ -51,10 +68,13 @@ class Route:
     provider: str = "*"
     labels: Mapping[str, str] = field(default_factory=dict)
     goes_on: bool = False
+    after: timedelta = AT_ONCE
 
     def matches(self, change: Change, account: Account, kind: Kind) -> bool:
         return (
-            (not self.levels or change.new in self.levels)
+            # Nothing that is noted is open, so there is nothing to ack.
+            not (self.after and change.kind is ChangeKind.NOTED)
+            and (not self.levels or change.new in self.levels)
             and (not self.kinds or kind in self.kinds)
             and (not self.changes or change.kind in self.changes)
             and fnmatchcase(change.key.rule, self.rule)
@@ -66,21 +86,26 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Routing:
-    """The routes in order, and how long each channel collects before it sends. Without routes, all goes to all."""
+    """The routes in order, how long each channel collects before it sends, and when it is quiet.
+
+    Without routes, all goes to all.
+    """
 
     routes: tuple[Route, ...]
     group_wait: Mapping[str, timedelta]
+    quiet: Mapping[str, Quiet] = field(default_factory=dict)
 
-    def channels(self, change: Change, account: Account, kind: Kind) -> tuple[str, ...]:
+    def channels(self, change: Change, account: Account, kind: Kind) -> Mapping[str, timedelta]:
+        """channel -> after how long it is told. Of several routes to a channel the soonest counts."""
         if not self.routes:
-            return tuple(self.group_wait)
-        chosen: dict[str, None] = {}
+            return dict.fromkeys(self.group_wait, AT_ONCE)
+        chosen: dict[str, timedelta] = {}
         for route in self.routes:
             if route.matches(change, account, kind):
-                chosen.update(dict.fromkeys(route.channels))
-                if not route.goes_on:
+                chosen |= {name: min(route.after, chosen.get(name, route.after)) for name in route.channels}
+                if not (route.goes_on or route.after):
                     break
-        return tuple(chosen)
+        return chosen
 
 
 class Ruleset:
@@ -129,13 +154,14 @@ def judge(
     watches: Mapping[WatchKey, Watch],
     told: Mapping[str, Sequence[str]],
     now: datetime,
+    heard: Heard = NOBODY,
 ) -> Judgement:
     """Every watch of the accounts in `views` (account -> meter -> view), judged at `now`.
 
     `watches` holds what is stored of these accounts, `told` the channels that were owed something of each episode
     that is open. A watch whose meter is gone ends its episode; one that no rule asks for any more is parked.
     """
-    verdicts = _Verdicts(ruleset=ruleset, routing=routing, told=told, now=now)
+    verdicts = _Verdicts(ruleset=ruleset, routing=routing, told=told, heard=heard, now=now)
     for meters in views.values():
         for view in meters.values():
             for rule in ruleset.watching(view.key, view.reading.kind):
@@ -150,8 +176,10 @@ def judge(
 class _Verdicts:
     """Collects what `judge` finds, watch by watch."""
 
-    def __init__(self, *, ruleset: Ruleset, routing: Routing, told: Mapping[str, Sequence[str]], now: datetime) -> None:
-        self.ruleset, self.routing, self.told, self.now = ruleset, routing, told, now
+    def __init__(
+        self, *, ruleset: Ruleset, routing: Routing, told: Mapping[str, Sequence[str]], heard: Heard, now: datetime
+    ) -> None:
+        self.ruleset, self.routing, self.told, self.heard, self.now = ruleset, routing, told, heard, now
         self.reasons: dict[WatchKey, Reason] = {}
         self.watches: list[Watch] = []
         self.forgotten: list[WatchKey] = []
@@ -197,7 +225,7 @@ class _Verdicts:
     def _record(self, change: Change, account: Account | None, kind: Kind | None) -> None:
         self.changes.append(change)
         if not change.unsaid:
-            self.notices.extend(owe(change, account, kind, self.routing, self.told))
+            self.notices.extend(owe(change, account, kind, self.routing, self.told, self.heard))
 
     def judgement(self) -> Judgement:
         return Judgement(
@@ -216,20 +244,26 @@ def owe(
     kind: Kind | None,
     routing: Routing,
     told: Mapping[str, Sequence[str]],
+    heard: Heard = NOBODY,
 ) -> list[Notice]:
     """One notice per channel of the change's route; what is over is told to exactly those who heard that it began."""
+    waits: Mapping[str, timedelta] = {}
     if change.kind is ChangeKind.RESOLVED:
-        channels = tuple(told.get(change.episode or "", ()))
-    elif account is None or kind is None:
-        channels = ()
-    else:
-        channels = routing.channels(change, account, kind)
-    return [
-        Notice(
-            id=f"{change.id}@{channel}",
-            change=change.id,
-            channel=channel,
-            due_at=change.at + routing.group_wait.get(channel, timedelta(0)),
-        )
-        for channel in channels
-    ]
+        waits = dict.fromkeys(told.get(change.episode or "", ()), AT_ONCE)
+    elif account is not None and kind is not None:
+        waits = routing.channels(change, account, kind)
+    if change.kind is ChangeKind.REMINDED:
+        # A reminder escalates nothing: it goes to those who know already.
+        knowing = heard.get(change.episode or "", ())
+        waits = {name: AT_ONCE for name, after in waits.items() if not after or name in knowing}
+    return [_notice(change, name, after, routing.group_wait.get(name, AT_ONCE)) for name, after in waits.items()]
+
+
+def _notice(change: Change, channel: str, after: timedelta, group_wait: timedelta) -> Notice:
+    return Notice(
+        id=f"{change.id}@{channel}",
+        change=change.id,
+        channel=channel,
+        due_at=change.at + max(after, group_wait),
+        delay=after or None,
+    )

@@ -12,12 +12,13 @@ from types import MappingProxyType
 from typing import Final
 
 from budgetd_rules.burn import Run, burn_per_day
-from budgetd_rules.judgement import Routing, Ruleset, judge
+from budgetd_rules.judgement import AT_ONCE, Notice, NoticeState, Routing, Ruleset, judge
 from budgetd_rules.memory import Change, Episode, Watch, WatchKey
 from budgetd_rules.messages import Fact, Message, compose
 from budgetd_rules.meters import Account, MeterKey, Reading, View, family, view
 from budgetd_rules.polls import CONNECTION, Connection, Poll, connect, connection_reading
-from budgetd_rules.settlement import Line, Owed, settle
+from budgetd_rules.schedules import Quiet
+from budgetd_rules.settlement import QUIET, Line, Owed, Settled, Settlement, settle
 from budgetd_rules.values import UNKNOWN, Number
 
 JUDGE_EVERY: Final = timedelta(minutes=1)
@@ -139,6 +140,14 @@ class _House:
         wakes = ((key.account, watch.wake_at) for key, watch in self.watches.items() if watch.wake_at)
         return {account for account, wake_at in wakes if seen_at(wake_at) <= self.now}
 
+    def _plan(self) -> None:
+        """As the service at a start, and when the clock was set: nothing waits longer than if it were owed now."""
+        for number, one in enumerate(self.owed):
+            notice = one.notice
+            wait = max(self.routing.group_wait.get(notice.channel, AT_ONCE), notice.delay or AT_ONCE)
+            latest = self.now if notice.hold == QUIET else self.now + wait
+            self.owed[number] = replace(one, notice=replace(notice, due_at=min(notice.due_at, latest)))
+
     # --- collect
 
     def take(self, event: Event) -> None:
@@ -151,6 +160,7 @@ class _House:
             self._rename()
         else:
             self.now = event.to
+        self._plan()
         self._judge({*self.connections, *(key.account for key in self.watches)})
 
     def _record(self, poll: Poll) -> None:
@@ -193,7 +203,10 @@ class _House:
             if key.account in views:
                 views[key.account][key.meter] = self._view(reading)
         watches = {key: watch for key, watch in self.watches.items() if key.account in accounts}
-        judgement = judge(self.ruleset, self.routing, views, watches, self.told, self.now)
+        heard: dict[str, list[str]] = {}
+        for channel, episode in self.heard:
+            heard.setdefault(episode or "", []).append(channel)
+        judgement = judge(self.ruleset, self.routing, views, watches, self.told, self.now, heard)
         self.watches |= {watch.key: watch for watch in judgement.watches}
         for forgotten in judgement.forgotten:
             self.watches.pop(forgotten, None)
@@ -230,12 +243,24 @@ class _House:
     def _deliver(self, channel: str) -> None:
         heard = frozenset(episode for name, episode in self.heard if name == channel and episode)
         waiting = self._waiting(channel)
-        settlement = settle(waiting, self.episodes, heard, frozenset(self.ruleset.rules))
-        self.owed = [one for one in self.owed if one not in waiting]
+        quiet = self.routing.quiet.get(channel, Quiet(zone=self.zone))
+        rules = frozenset(self.ruleset.rules)
+        settlement = settle(waiting, self.episodes, heard, rules, now=self.now, quiet=quiet)
+        self._receipt(settlement)
         if settlement.lines:
-            message = compose([self._fact(line) for line in settlement.lines], self.zone, self.now)
+            message = compose([self._fact(line) for line in settlement.lines], quiet.zone, self.now)
             self.sent.append(Sent(at=self.now, channel=channel, lines=settlement.lines, message=message))
             self.heard |= {(channel, line.change.episode) for line in settlement.lines}
+
+    def _receipt(self, settlement: Settlement) -> None:
+        """What is held, or escalates later, stays owed."""
+        held = {one.notice: one for one in settlement.settled if one.state is NoticeState.HELD}
+        done = {one.notice for one in settlement.settled} | {one for line in settlement.lines for one in line.notices}
+        self.owed = [
+            replace(one, notice=_hold(one.notice, held[one.notice.id])) if one.notice.id in held else one
+            for one in self.owed
+            if one.notice.id in held or one.notice.id not in done
+        ]
 
     def _fact(self, line: Line) -> Fact:
         key = line.change.key
@@ -244,3 +269,7 @@ class _House:
         reading = self.latest.get(key.of_meter)
         seen = view(reading, self.now, account.stale_after) if reading else None
         return Fact(line=line, account=account, rule=self.ruleset.rules.get(key.rule), view=seen)
+
+
+def _hold(notice: Notice, settled: Settled) -> Notice:
+    return replace(notice, state=settled.state, hold=settled.hold, due_at=settled.due_at or notice.due_at)

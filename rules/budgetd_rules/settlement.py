@@ -4,8 +4,8 @@ Between a change and its sending the world goes on: an episode worsens, resolves
 notices of an episode become one line that tells the newest truth, or none, and each notice gets a reason.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import groupby
@@ -13,10 +13,14 @@ from typing import Final
 
 from budgetd_rules.holds import Hold, Holds
 from budgetd_rules.judgement import Notice, NoticeState
-from budgetd_rules.memory import Change, ChangeKind, Episode
+from budgetd_rules.memory import Change, ChangeKind, Episode, WatchKey
 from budgetd_rules.rule import Level
+from budgetd_rules.schedules import Quiet
 
 NO_HOLDS: Final = Holds()
+ALWAYS_AUDIBLE: Final = Quiet()
+QUIET: Final = "quiet"
+"""What holds a notice in quiet hours, in the place of a silence's id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +99,8 @@ def settle(
     rules: frozenset[str],
     holds: Holds = NO_HOLDS,
     *,
+    now: datetime,
+    quiet: Quiet = ALWAYS_AUDIBLE,
     singly: bool = False,
 ) -> Settlement:
     """All that waits or is held for one channel.
@@ -104,30 +110,74 @@ def settle(
     """
     lines: list[Line] = []
     settled: list[Settled] = []
-    in_order = sorted(owed, key=_place)
-    for subject, group in groupby(in_order, key=_subject):
-        notices = tuple(group)
-        episode = episodes.get(subject)
-        silence = holds.silence_of(notices[0].change.key)
+    quiet_until = quiet.until(now)
+    for subject in _subjects(owed, episodes, heard, now):
+        silence = holds.silence_of(subject.key)
         if silence:
-            settled += _hold(notices, silence)
+            settled += _silence(subject.due, silence)
             continue
-        if episode and holds.ack_of(episode):
-            acked = [one for one in notices if one.change.kind is ChangeKind.REMINDED]
-            settled += _drop(acked, "acked")
-            notices = tuple(one for one in notices if one not in acked)
-        outcome = _tell(notices, episode, subject in heard, rules)
-        if isinstance(outcome, Line):
-            lines.append(outcome)
+        dropped = _drop_singly(subject, holds)
+        settled += dropped
+        left = subject.without(dropped)
+        outcome = _tell(left, rules)
+        if isinstance(outcome, str):
+            settled += [_drop(one, outcome) for one in left.due]
+        elif quiet_until and not _breaks_through(outcome):
+            settled += _keep_quiet(left.due, quiet_until, quiet.reason(quiet_until, now))
         else:
-            settled += _drop(notices, outcome)
+            lines.append(outcome)
     lines.sort(key=_urgency)
     if singly and lines:
         lines = [min(lines, key=lambda line: line.attempts)]
     return Settlement(lines=tuple(lines), settled=tuple(settled))
 
 
-def _hold(notices: Iterable[Owed], silence: Hold) -> list[Settled]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Subject:
+    """What is told as one: an episode, or a thing noted. `due` and `early` are oldest first; what is early escalates,
+    and is not to be told yet: only with what is told of the episode anyway.
+    """
+
+    episode: Episode | None
+    is_heard: bool
+    due: tuple[Owed, ...]
+    early: tuple[Owed, ...]
+
+    @property
+    def key(self) -> WatchKey:
+        return self.due[0].change.key
+
+    def without(self, settled: Iterable[Settled]) -> "_Subject":
+        gone = {one.notice for one in settled}
+        due = tuple(one for one in self.due if one.notice.id not in gone)
+        return replace(self, due=due, early=tuple(one for one in self.early if one.notice.id not in gone))
+
+
+def _subjects(
+    owed: Iterable[Owed], episodes: Mapping[str, Episode], heard: frozenset[str], now: datetime
+) -> Iterator[_Subject]:
+    """Those of which something is due."""
+    for name, group in groupby(sorted(owed, key=_place), key=_name):
+        notices = tuple(group)
+        due = tuple(one for one in notices if not one.notice.is_early(now))
+        early = tuple(one for one in notices if one.notice.is_early(now))
+        if due:
+            yield _Subject(episode=episodes.get(name), is_heard=name in heard, due=due, early=early)
+
+
+def _name(owed: Owed) -> str:
+    return owed.change.episode or owed.change.id
+
+
+def _place(owed: Owed) -> tuple[str, int, str]:
+    """By the change's number in its episode, not by its time: the clock may have been set back in between."""
+    return _name(owed), len(owed.change.id), owed.change.id
+
+
+# --- what is held
+
+
+def _silence(due: Iterable[Owed], silence: Hold) -> list[Settled]:
     """Those that it does not hold already."""
     comment = f": {silence.comment}" if silence.comment else ""
     return [
@@ -138,60 +188,89 @@ def _hold(notices: Iterable[Owed], silence: Hold) -> list[Settled]:
             hold=silence.id,
             due_at=silence.until_at,
         )
-        for one in notices
+        for one in due
         if one.notice.hold != silence.id
     ]
 
 
-def _drop(notices: Iterable[Owed], reason: str) -> list[Settled]:
-    return [Settled(notice=one.notice.id, state=NoticeState.DROPPED, reason=reason) for one in notices]
-
-
-def _tell(notices: tuple[Owed, ...], episode: Episode | None, heard: bool, rules: frozenset[str]) -> Line | str:
-    if not notices:
-        return "nothing to tell"
-    if episode is None:
-        return _line(Told.NOTED, None, notices, notices[-1])
-    return _collapse(notices, episode, heard, rules)
-
-
-def _subject(owed: Owed) -> str:
-    """What is told as one: an episode, or a thing noted."""
-    return owed.change.episode or owed.change.id
-
-
-def receipts(line: Line) -> list[Settled]:
-    """The states of a line's notices once it was sent: the newest is what was said, the others went into it."""
-    *older, newest = line.notices
-    collapsed = [
-        Settled(notice=notice, state=NoticeState.COLLAPSED, reason=f"told together with {newest}") for notice in older
+def _keep_quiet(due: Iterable[Owed], until: datetime, reason: str) -> list[Settled]:
+    """Those that are not held until then already."""
+    return [
+        Settled(notice=one.notice.id, state=NoticeState.HELD, reason=reason, hold=QUIET, due_at=until)
+        for one in due
+        if (one.notice.hold, one.notice.due_at) != (QUIET, until)
     ]
-    return [*collapsed, Settled(notice=newest, state=NoticeState.SENT, reason=line.told)]
 
 
-def _collapse(owed: tuple[Owed, ...], episode: Episode, heard: bool, rules: frozenset[str]) -> Line | str:
-    """The line that tells the newest truth of one episode, or why there is nothing to tell."""
-    changes = {one.change.kind: one for one in owed}
+def _breaks_through(line: Line) -> bool:
+    """Through quiet hours: what opens at critical or worsens to it, and with it all that they held of its episode."""
+    return line.told in (Told.OPENED, Told.WORSENED) and line.level is Level.CRITICAL
+
+
+# --- what is dropped
+
+
+def _drop(owed: Owed, reason: str) -> Settled:
+    return Settled(notice=owed.notice.id, state=NoticeState.DROPPED, reason=reason)
+
+
+def _drop_singly(subject: _Subject, holds: Holds) -> list[Settled]:
+    """The reminders and escalations that are of no use any more."""
+    episode = subject.episode
+    if episode is None:
+        return []
+    if episode.ended_at is not None:
+        escalating = [one for one in (*subject.due, *subject.early) if one.notice.delay]
+        return [] if subject.is_heard else [_drop(one, "over before its time") for one in escalating]
+    acked = holds.ack_of(episode) is not None
+    reasons = [(one, _why_not(one, episode, acked=acked)) for one in subject.due]
+    return [_drop(one, reason) for one, reason in reasons if reason]
+
+
+def _why_not(one: Owed, episode: Episode, *, acked: bool) -> str | None:
+    is_reminder, escalates = one.change.kind is ChangeKind.REMINDED, one.notice.delay is not None
+    if acked and (is_reminder or escalates):
+        return "acked"
+    if escalates and one.change.new is not None and one.change.new > episode.level:
+        return "eased before its time"
+    return None
+
+
+# --- what is told
+
+
+def _tell(subject: _Subject, rules: frozenset[str]) -> Line | str:
+    """The line that tells the newest truth, or why there is nothing to tell."""
+    if not subject.due:
+        return "nothing to tell"
+    episode = subject.episode
+    if episode is None:
+        return _line(Told.NOTED, subject, subject.due[-1])
+    changes = {one.change.kind: one for one in subject.due}
     if ChangeKind.RESOLVED in changes:
-        return _collapse_ended(owed, episode, heard, changes[ChangeKind.RESOLVED])
+        return _tell_ended(subject, changes[ChangeKind.RESOLVED])
     if episode.ended_at is not None:
         return f"superseded: {episode.end}"
-    if episode.key.rule not in rules:
-        return "its rule is gone"
+    return _tell_open(subject, changes) if episode.key.rule in rules else "its rule is gone"
+
+
+def _tell_open(subject: _Subject, changes: Mapping[ChangeKind, Owed]) -> Line | str:
+    if subject.early and changes.keys() == {ChangeKind.REMINDED}:
+        return "what it reminds of is told later"
     for kind, told in _NEWS:
         if kind in changes:
-            return _line(told, episode, owed, changes[kind])
+            return _line(told, subject, changes[kind])
     return "nothing to tell"
 
 
-def _collapse_ended(owed: tuple[Owed, ...], episode: Episode, heard: bool, resolved: Owed) -> Line | str:
+def _tell_ended(subject: _Subject, resolved: Owed) -> Line | str:
     """Who heard that it began hears that it is over; who did not hears both at once, unless it was silenced."""
-    if heard:
-        return _line(Told.RESOLVED, episode, owed, resolved)
-    if any(one.notice.state is NoticeState.HELD for one in owed):
+    if subject.is_heard:
+        return _line(Told.RESOLVED, subject, resolved)
+    if any(one.notice.state is NoticeState.HELD and one.notice.hold != QUIET for one in subject.due):
         return "over before the silence was"
-    if len(owed) > 1:
-        return _line(Told.PASSED, episode, owed, resolved)
+    if len(subject.due) > 1:
+        return _line(Told.PASSED, subject, resolved)
     return "resolved, and never told"
 
 
@@ -203,10 +282,11 @@ _NEWS = (
 )
 
 
-def _line(told: Told, episode: Episode | None, owed: tuple[Owed, ...], telling: Owed) -> Line:
+def _line(told: Told, subject: _Subject, telling: Owed) -> Line:
+    owed = sorted((*subject.due, *subject.early), key=_place)
     return Line(
         told=told,
-        episode=episode,
+        episode=subject.episode,
         change=telling.change,
         notices=tuple(one.notice.id for one in owed),
         attempts=max(one.attempts for one in owed),
@@ -214,11 +294,15 @@ def _line(told: Told, episode: Episode | None, owed: tuple[Owed, ...], telling: 
     )
 
 
-def _place(owed: Owed) -> tuple[str, int, str]:
-    """By the change's number in its episode, not by its time: the clock may have been set back in between."""
-    return _subject(owed), len(owed.change.id), owed.change.id
-
-
 def _urgency(line: Line) -> tuple[bool, int, datetime, str]:
     since = line.episode.opened_at if line.episode else line.change.at
     return line.is_over, -line.level, since, line.change.id
+
+
+def receipts(line: Line) -> list[Settled]:
+    """The states of a line's notices once it was sent: the newest is what was said, the others went into it."""
+    *older, newest = line.notices
+    collapsed = [
+        Settled(notice=notice, state=NoticeState.COLLAPSED, reason=f"told together with {newest}") for notice in older
+    ]
+    return [*collapsed, Settled(notice=newest, state=NoticeState.SENT, reason=line.told)]

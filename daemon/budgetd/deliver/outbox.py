@@ -18,7 +18,8 @@ from budgetd_rules.holds import Holds
 from budgetd_rules.judgement import Ruleset
 from budgetd_rules.messages import Fact, Message, compose
 from budgetd_rules.meters import Account, view
-from budgetd_rules.settlement import Line, Settled, Settlement, receipts, settle
+from budgetd_rules.schedules import Quiet
+from budgetd_rules.settlement import ALWAYS_AUDIBLE, Line, Settled, Settlement, receipts, settle
 
 logger = logging.getLogger(__name__)
 
@@ -38,12 +39,12 @@ class Outbox:
         worker: Worker,
         channels: Mapping[str, Channel],
         ruleset: Ruleset,
-        zone: tzinfo,
+        quiet: Mapping[str, Quiet],
         spawn: Spawn,
         wake: Callable[[], None],
     ) -> None:
         self._db, self._worker, self._channels = db, worker, channels
-        self._ruleset, self._zone, self._spawn, self._wake = ruleset, zone, spawn, wake
+        self._ruleset, self._quiet, self._spawn, self._wake = ruleset, quiet, spawn, wake
         self._sends: dict[str, asyncio.Task[None]] = {}
         # A send that fails in a way nobody foresaw leaves nothing in the store: this keeps it from coming each second.
         self._broken: dict[str, ChannelState] = {}
@@ -93,28 +94,31 @@ class Outbox:
 
     async def _settle_and_send(self, channel: Channel, now: datetime) -> None:
         waiting = await self._worker.run(notices.load, self._db, channel.name, now)
-        settlement = self._settle(waiting, now)
+        quiet = self._quiet.get(channel.name, ALWAYS_AUDIBLE)
+        settlement = self._settle(waiting, quiet, now)
         if settlement.settled:
             await self._worker.run(notices.settle, self._db, settlement.settled, now)
         if not settlement.lines:
             return
-        message = self._compose(settlement.lines, waiting, now)
+        message = self._compose(settlement.lines, waiting, quiet.zone, now)
         owed = [notice for line in settlement.lines for notice in line.notices]
         attempt = await self._worker.run(notices.begin, self._db, channel.name, owed, message.title, message.body, now)
         sent = await channel.send(message)
         await self._receipt(attempt, waiting.channel, settlement.lines, sent, now + sent.took)
 
-    def _settle(self, waiting: Waiting, now: datetime) -> Settlement:
+    def _settle(self, waiting: Waiting, quiet: Quiet, now: datetime) -> Settlement:
         return settle(
             waiting.owed,
             waiting.episodes,
             waiting.heard,
             frozenset(self._ruleset.rules),
             Holds.at(now, waiting.holds, self._ruleset.accounts),
+            now=now,
+            quiet=quiet,
             singly=waiting.channel.failures >= SINGLY_AFTER,
         )
 
-    def _compose(self, lines: tuple[Line, ...], waiting: Waiting, now: datetime) -> Message:
+    def _compose(self, lines: tuple[Line, ...], waiting: Waiting, zone: tzinfo, now: datetime) -> Message:
         facts = []
         for line in lines:
             key = line.episode.key if line.episode else line.change.key
@@ -130,7 +134,7 @@ class Outbox:
                     view=view(reading, now, account.stale_after) if reading else None,
                 )
             )
-        return compose(facts, self._zone, now)
+        return compose(facts, zone, now)
 
     async def _receipt(
         self, attempt: int, before: ChannelState, lines: tuple[Line, ...], sent: Sent, now: datetime

@@ -9,7 +9,7 @@ from budgetd.store.database import Store, put
 from budgetd.store.rows import among
 from budgetd_rules.burn import Run
 from budgetd_rules.encoding import at, read_value, when
-from budgetd_rules.judgement import Judgement, Notice
+from budgetd_rules.judgement import Heard, Judgement, Notice
 from budgetd_rules.memory import Episode, Watch, WatchKey
 from budgetd_rules.meters import MeterKey, Reading
 from budgetd_rules.values import as_number
@@ -17,11 +17,14 @@ from budgetd_rules.values import as_number
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """What is stored of some accounts. `told`: the channels that were owed something of each open episode."""
+    """What is stored of some accounts. `told`: the channels that were owed something of each open episode, `heard`:
+    those that were told something, or may have been.
+    """
 
     readings: tuple[Reading, ...]
     watches: Mapping[WatchKey, Watch]
     told: Mapping[str, Sequence[str]]
+    heard: Heard
 
 
 def unjudged(db: Store, now: datetime) -> list[str]:
@@ -45,23 +48,30 @@ def load(db: Store, accounts: Sequence[str]) -> Memory:
         rows.watch(row, episodes.get(row["episode"]))
         for row in db.query("SELECT * FROM watches WHERE account IN (SELECT value FROM json_each(?))", these)
     ]
+    told, heard = _told(db, list(episodes)) if episodes else ({}, {})
     return Memory(
         readings=tuple(rows.reading(row) for row in readings),
         watches={watch.key: watch for watch in watches},
-        told=_told(db, list(episodes)) if episodes else {},
+        told=told,
+        heard=heard,
     )
 
 
-def _told(db: Store, episodes: Sequence[str]) -> dict[str, list[str]]:
+def _told(db: Store, episodes: Sequence[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     sql = """
-        SELECT DISTINCT changes.episode AS episode, notices.channel AS channel
+        SELECT changes.episode AS episode, notices.channel AS channel, max(notices.state = 'sent' OR EXISTS (
+            SELECT 1 FROM attempted JOIN attempts ON attempts.id = attempted.attempt
+            WHERE attempted.notice = notices.id AND attempts.outcome = 'unknown')) AS is_heard
         FROM changes JOIN notices ON notices.change = changes.id
-        WHERE changes.episode IN (SELECT value FROM json_each(?))
+        WHERE changes.episode IN (SELECT value FROM json_each(?)) GROUP BY changes.episode, notices.channel
     """
     told: dict[str, list[str]] = {}
+    heard: dict[str, list[str]] = {}
     for row in db.query(sql, [among(episodes)]):
         told.setdefault(row["episode"], []).append(row["channel"])
-    return told
+        if row["is_heard"]:
+            heard.setdefault(row["episode"], []).append(row["channel"])
+    return told, heard
 
 
 def runs(db: Store, key: MeterKey, since: datetime) -> list[Run]:
@@ -115,6 +125,7 @@ def _notice_row(notice: Notice) -> dict[str, object]:
         "report": None,
         "channel": notice.channel,
         "due_at": at(notice.due_at),
+        "delay": notice.delay.total_seconds() if notice.delay is not None else None,
         "state": notice.state,
         "reason": None,
         "hold": None,

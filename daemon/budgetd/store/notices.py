@@ -14,7 +14,7 @@ from budgetd_rules.holds import Hold
 from budgetd_rules.judgement import Notice, NoticeState
 from budgetd_rules.memory import Episode
 from budgetd_rules.meters import MeterKey, Reading
-from budgetd_rules.settlement import Owed, Settled
+from budgetd_rules.settlement import QUIET, Owed, Settled
 
 
 class Outcome(StrEnum):
@@ -50,14 +50,22 @@ class Waiting:
 
 def plan(db: Store, group_wait: Mapping[str, timedelta], pause: Callable[[str, int], timedelta], now: datetime) -> None:
     """Nothing waits longer than it would if its time were set now: once the clock was set back, it may lie far ahead.
+    What quiet hours hold is settled again: they may be others now.
 
     `group_wait` is by channel, `pause` a channel's after so many failures.
     """
+    delays = "SELECT DISTINCT coalesce(delay, 0) FROM notices WHERE channel = ? AND state = 'waiting'"
     with write(db):
         for name, wait in group_wait.items():
+            for (delay,) in db.execute(delays, [name]).fetchall():
+                db.execute(
+                    "UPDATE notices SET due_at = ?1 "
+                    "WHERE channel = ?2 AND state = 'waiting' AND coalesce(delay, 0) = ?3 AND due_at > ?1",
+                    [at(now + max(wait, timedelta(seconds=delay))), name, delay],
+                )
             db.execute(
-                "UPDATE notices SET due_at = ?1 WHERE channel = ?2 AND state = 'waiting' AND due_at > ?1",
-                [at(now + wait), name],
+                "UPDATE notices SET due_at = ? WHERE channel = ? AND state = 'held' AND hold = ?",
+                [at(now), name, QUIET],
             )
             latest = now + pause(name, channel_state(db, name).failures)
             db.execute("UPDATE channels SET next_try_at = ?1 WHERE name = ?2 AND next_try_at > ?1", [at(latest), name])
@@ -90,7 +98,7 @@ def channel_state(db: Store, name: str) -> ChannelState:
 def load(db: Store, channel: str, now: datetime) -> Waiting:
     """What waits for the channel, also what is not due yet: an episode is told whole."""
     sql = """
-        SELECT notices.id AS notice, notices.due_at, notices.state, notices.hold, changes.*,
+        SELECT notices.id AS notice, notices.due_at, notices.state, notices.hold, notices.delay, changes.*,
                count(attempts.id) AS attempts, coalesce(max(attempts.outcome = 'unknown'), 0) AS outcome_unknown
         FROM notices JOIN changes ON changes.id = notices.change
              LEFT JOIN attempted ON attempted.notice = notices.id LEFT JOIN attempts ON attempts.id = attempted.attempt
@@ -118,6 +126,7 @@ def _owed(row: rows.Row, channel: str) -> Owed:
         due_at=when(row["due_at"]),
         state=NoticeState(row["state"]),
         hold=row["hold"],
+        delay=rows.delay(row),
     )
     change = rows.change(row)
     return Owed(notice=notice, change=change, attempts=row["attempts"], outcome_unknown=bool(row["outcome_unknown"]))

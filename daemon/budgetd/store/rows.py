@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -37,6 +38,11 @@ def reading(row: Row) -> Reading:
         fields=fields_from_text(row["fields"]),
         rolling=bool(row["rolling"]),
     )
+
+
+def delay(row: Row) -> timedelta | None:
+    """How long a notice waits before it escalates, if it does."""
+    return timedelta(seconds=row["delay"]) if row["delay"] is not None else None
 
 
 # --- watches

@@ -47,7 +47,7 @@ CREATE TABLE changes (
 CREATE INDEX changes_episode ON changes (episode);
 CREATE TABLE notices (
     id TEXT PRIMARY KEY, change TEXT, report TEXT, channel TEXT NOT NULL, due_at TEXT NOT NULL, state TEXT NOT NULL,
-    reason TEXT, hold TEXT, settled_at TEXT
+    delay REAL, reason TEXT, hold TEXT, settled_at TEXT
 ) STRICT;
 CREATE INDEX notices_change ON notices (change);
 CREATE INDEX notices_waiting ON notices (channel, due_at) WHERE state IN ('waiting', 'held');
