@@ -95,6 +95,29 @@ ROUTE = '[[routes]]\nchannels = ["ops"]\n'
             id="an unknown key of a channel",
         ),
         pytest.param(
+            f"{CHANNEL}quiet = ['sat-sun', 'moday']",
+            "channels.ops.quiet#2: expected one of mon, tue, wed, thu, fri, sat, sun, or two with - between them",
+            id="quiet on a day that there is not",
+        ),
+        pytest.param(
+            f"{CHANNEL}quiet = ['20:00-20:00']",
+            "channels.ops.quiet#1: 20:00-20:00 ends when it begins; for the whole day leave the times out",
+            id="quiet for no time",
+        ),
+        pytest.param(
+            f"{CHANNEL}quiet = 'mon-sun'",
+            "channels.ops.quiet: leaves no time of the week to tell anything; to tell less, write [[routes]]",
+            id="quiet all week",
+        ),
+        pytest.param(
+            f"{CHANNEL}timezone = 'Europe/Berlim'",
+            "channels.ops.timezone: no time zone is named 'Europe/Berlim'; did you mean Europe/Berlin?",
+            id="a channel in a zone that there is not",
+        ),
+        pytest.param(
+            f"{ROUTE}after = '0s'", "routes#1.after: must be longer than nothing", id="an escalation after no time"
+        ),
+        pytest.param(
             f"{ROUTE}{ROUTE}chanels = ['ops']",
             "routes#2.chanels: unknown key; did you mean channels?",
             id="an unknown key of the second route",

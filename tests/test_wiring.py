@@ -4,6 +4,7 @@ import os
 import traceback
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -16,12 +17,17 @@ from budgetd_rules.judgement import Route
 from budgetd_rules.memory import ChangeKind
 from budgetd_rules.meters import Kind
 from budgetd_rules.rule import Clockwork, Level, Steps
+from budgetd_rules.schedules import Quiet, parse_range
 from conftest import WriteConfig
 
 CANARY = "canary-3f9b27c1"
 ACCOUNT = '[accounts.voice]\nprovider = "cekura"\napi_key = "key"\n'
 CHANNEL = '[channels.ops]\nurl = "json://localhost"\n'
 RULE = '[rules.low]\non = { kind = "balance" }\nwarning = "remaining < 5"\n'
+BOTH = f"{RULE}critical = 'remaining < 1'\n"
+BUILT_IN_LEVELS = {"blind": "warning", "rejected": "critical", "changed-shape": "warning", "exhausted": "critical"}
+ROUTED = ACCOUNT + CHANNEL + "".join(f"[rules.{name}]\nenabled = false\n" for name in BUILT_IN_LEVELS) + BOTH
+REST = "\n[[routes]]\nchannels = ['ops']\n"
 SOURCES = '{ env = "..." }, { file = "..." } or { credential = "..." }'
 
 
@@ -388,6 +394,7 @@ def test_a_route_as_it_is_written(write_config: WriteConfig) -> None:
         [[routes]]
         channels = ["ops"]
         continue = true
+        after = "2h"
         [routes.match]
         level = "critical"
         kind = "quota"
@@ -410,8 +417,30 @@ def test_a_route_as_it_is_written(write_config: WriteConfig) -> None:
             provider="cekura",
             labels={"team": "voice"},
             goes_on=True,
+            after=timedelta(hours=2),
         ),
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("", Quiet(zone=ZoneInfo("Asia/Tokyo")), id="none: the zone of the daemon"),
+        pytest.param(
+            "timezone = 'Europe/Berlin'\nquiet = '22:00-07:00'",
+            Quiet(ranges=(parse_range("22:00-07:00"),), zone=ZoneInfo("Europe/Berlin")),
+            id="one range, its own zone",
+        ),
+        pytest.param(
+            "quiet = ['sat-sun', '22:00-07:00']",
+            Quiet(ranges=(parse_range("sat-sun"), parse_range("22:00-07:00")), zone=ZoneInfo("Asia/Tokyo")),
+            id="two ranges",
+        ),
+    ],
+)
+def test_quiet_hours_as_they_are_written(text: str, expected: Quiet, write_config: WriteConfig) -> None:
+    path = write_config(f"[daemon]\ntimezone = 'Asia/Tokyo'\n{CHANNEL}{text}")
+    assert outline(path).routing.quiet == {"ops": expected}
 
 
 # --- what is allowed, and probably not meant
@@ -473,6 +502,87 @@ def test_a_route_as_it_is_written(write_config: WriteConfig) -> None:
             f"{ACCOUNT}{CHANNEL}{RULE}[channels.spare]\nurl = 'json://localhost/x'\n[[routes]]\nchannels = ['ops']",
             ["channels.spare: no route leads to it: it will be told nothing"],
             id="a channel that no route leads to",
+        ),
+        # --- routes
+        pytest.param(
+            f"{ROUTED}[[routes]]\nmatch = {{ change = ['opened', 'eased', 'resolved'] }}\nchannels = ['ops']{REST}",
+            [
+                "routes#1.match.change: eased is recorded and not told, so this never matches",
+                "routes#1.match.change: resolved goes to whom its beginning was told, so this never matches",
+            ],
+            id="a route for what is never routed",
+        ),
+        pytest.param(
+            f"{ROUTED}[[routes]]\nmatch = {{ change = 'noted' }}\nchannels = ['ops']\nafter = '2h'{REST}",
+            ["routes#1.match.change: noted is nothing that can be acked: with `after` it never matches"],
+            id="an escalation of what is noted",
+        ),
+        pytest.param(
+            f"{ROUTED}{REST}[[routes]]\nchannels = ['ops']\nafter = '2h'",
+            [
+                (
+                    "routes#2: is never reached: routes#1 takes everything; "
+                    "put it before that one, or write continue = true there"
+                )
+            ],
+            id="an escalation behind a route that takes everything",
+        ),
+        pytest.param(
+            f"{ROUTED}[[routes]]\nmatch = {{ level = ['info', 'warning', 'critical'], labels = {{ a = '*' }} }}\n"
+            f"channels = ['ops']{REST}{REST}",
+            [
+                (
+                    f"routes#{number}: is never reached: routes#1 takes everything; "
+                    "put it before that one, or write continue = true there"
+                )
+                for number in (2, 3)
+            ],
+            id="everything in other words",
+        ),
+        pytest.param(f"{ROUTED}[[routes]]\nchannels = ['ops']\nafter = '2h'{REST}", [], id="an escalation before it"),
+        pytest.param(f"{ROUTED}[[routes]]\nchannels = ['ops']\ncontinue = true{REST}", [], id="behind `continue`"),
+        # --- rules of which nobody hears
+        pytest.param(
+            f"{ROUTED}[[routes]]\nmatch = {{ level = 'critical' }}\nchannels = ['ops']",
+            ["rules.low: nobody will be told of warning: no route takes it to a channel"],
+            id="a level that no route takes",
+        ),
+        pytest.param(
+            f"{ROUTED}[[routes]]\nmatch = {{ rule = 'high' }}\nchannels = ['ops']",
+            ["rules.low: nobody will be told of warning and critical: no route takes it to a channel"],
+            id="a rule that no route takes",
+        ),
+        pytest.param(
+            f"{ROUTED}[[routes]]\nmatch = {{ account = 'voice' }}\nchannels = ['ops']\n"
+            "[[routes]]\nmatch = { level = 'critical', account = 'b' }\nchannels = ['ops']\n"
+            + "".join(f"[accounts.{name}]\nprovider = 'cekura'\napi_key = 'x'\n" for name in "bcdef"),
+            [
+                (
+                    "rules.low: nobody will be told of warning (b, c, d and 2 more) and critical (c, d, e and 1 more): "
+                    "no route takes it to a channel"
+                )
+            ],
+            id="only of some accounts",
+        ),
+        pytest.param(
+            f"{ROUTED}on_change = ['granted']\n[[routes]]\nmatch = {{ change = ['opened', 'worsened'] }}\n"
+            "channels = ['ops']",
+            ["rules.low: nobody will be told of info: no route takes it to a channel"],
+            id="what is noted",
+        ),
+        pytest.param(
+            f"{ACCOUNT}{CHANNEL}{RULE}[[routes]]\nmatch = {{ kind = 'balance' }}\nchannels = ['ops']",
+            [
+                f"rules.{name}: nobody will be told of {levels}: no route takes it to a channel"
+                for name, levels in BUILT_IN_LEVELS.items()
+            ],
+            id="the built-in rules",
+        ),
+        pytest.param(
+            ROUTED.replace("[rules", "quiet = '00:00-23:00'\n[rules", 1)
+            + "[[routes]]\nchannels = ['ops']\nafter = '2h'",
+            [],
+            id="quiet hours and escalations reach somebody",
         ),
     ],
 )

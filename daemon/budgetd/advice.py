@@ -1,21 +1,25 @@
 """What a config may say, and probably does not mean."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from typing import Final
 
 from budgetd.collect.plans import Meter
 from budgetd.commands import find_program
 from budgetd.credentials import KeySource
 from budgetd.planning import Outline
 from budgetd.validation import did_you_mean
-from budgetd_rules.judgement import FROM_HISTORY
-from budgetd_rules.meters import Kind, family
+from budgetd_rules.explanation import supposed
+from budgetd_rules.judgement import FROM_HISTORY, Route
+from budgetd_rules.memory import ChangeKind, Watch, WatchKey
+from budgetd_rules.meters import Account, Kind, family
 from budgetd_rules.polls import CONNECTION
-from budgetd_rules.rule import Rule
+from budgetd_rules.rule import Level, Rule
 
 
 def warnings(outline: Outline) -> list[str]:
-    """What is allowed, and probably not meant: rules that watch nothing, or whose meters never have the field."""
+    """What is allowed, and probably not meant: rules in vain, routes in vain, and levels of which nobody hears."""
     config, routing = outline.config, outline.routing
     rules = outline.ruleset.rules.values()
     own = [rule for rule in rules if rule.name in config.own_rules]
@@ -30,6 +34,8 @@ def warnings(outline: Outline) -> list[str]:
     routed = {name for route in routing.routes for name in route.channels}
     unrouted = [name for name in routing.group_wait if routing.routes and name not in routed]
     lines += [config.problem(f"channels.{name}", "no route leads to it: it will be told nothing") for name in unrouted]
+    lines += [config.problem(*found) for found in _idle_routes(routing.routes)]
+    lines += [config.problem(*found) for rule in rules if routing.routes for found in _unheard(rule, outline)]
     return lines
 
 
@@ -47,19 +53,37 @@ def programs(outline: Outline) -> list[str]:
     ]
 
 
+# --- rules that watch nothing
+
+
 def _in_vain(rule: Rule, outline: Outline) -> Iterator[tuple[str, str]]:
     """Pairs of a key and a line: the rule watches nothing, or what it reads is never there."""
-    accounts = outline.ruleset.accounts.values()
-    meters = [(account, meter) for account in accounts for meter in outline.providers[account.provider].meters.values()]
-    watched = [meter for account, meter in meters if rule.watches(account, _example(rule, meter), meter.kind)]
-    connected = any(rule.watches(account, CONNECTION, Kind.CONNECTION) for account in accounts)
-    if meters and not watched and not connected:
+    watched = [meter for _, meter in _watched(rule, outline)]
+    connected = any(_connections(rule, outline))
+    if outline.ruleset.accounts and not watched and not connected:
         yield f"rules.{rule.name}.on", f"matches no meter{_nearest(rule, outline)}"
     given = sorted(frozenset[str]().union(*(meter.gives for meter in watched)))
     for name in sorted(rule.own_names - FROM_HISTORY) if watched else ():
         if name not in given:
             hint = did_you_mean(name, given)
             yield f"rules.{rule.name}", f"{name} is never given by the meters that it watches{hint}"
+
+
+def _accounts(rule: Rule, outline: Outline) -> Collection[Account]:
+    """Those that it may watch: of a thousand accounts with a rule each, not all for each."""
+    accounts = outline.ruleset.accounts
+    return [accounts[rule.on.account]] if rule.on.account in accounts else accounts.values()
+
+
+def _watched(rule: Rule, outline: Outline) -> Iterator[tuple[Account, Meter]]:
+    for account in _accounts(rule, outline):
+        for meter in outline.providers[account.provider].meters.values():
+            if rule.watches(account, _example(rule, meter), meter.kind):
+                yield account, meter
+
+
+def _connections(rule: Rule, outline: Outline) -> Iterator[Account]:
+    return (one for one in _accounts(rule, outline) if rule.watches(one, CONNECTION, Kind.CONNECTION))
 
 
 def _example(rule: Rule, meter: Meter) -> str:
@@ -77,3 +101,67 @@ def _nearest(rule: Rule, outline: Outline) -> str:
         if not any(fnmatchcase(one, family(name)) for one in known):
             return f": none is called {name}{did_you_mean(name, list(known))}"
     return f"; there are {', '.join(meters)} and {CONNECTION}"
+
+
+# --- routes and rules of which nobody hears
+
+_NEVER_ROUTED: Final = {
+    ChangeKind.EASED: "eased is recorded and not told, so this never matches",
+    ChangeKind.RESOLVED: "resolved goes to whom its beginning was told, so this never matches",
+}
+_AT_ANY_TIME: Final = datetime.min.replace(tzinfo=UTC)
+_MOST_NAMED: Final = 3
+
+
+def _idle_routes(routes: Sequence[Route]) -> Iterator[tuple[str, str]]:
+    """Routes that name what no route is asked for, and those behind one that takes everything."""
+    ends_at = None
+    for number, route in enumerate(routes, 1):
+        for change in sorted(route.changes):
+            if change in _NEVER_ROUTED:
+                yield f"routes#{number}.match.change", _NEVER_ROUTED[change]
+            elif change is ChangeKind.NOTED and route.after:
+                yield (
+                    f"routes#{number}.match.change",
+                    "noted is nothing that can be acked: with `after` it never matches",
+                )
+        if ends_at is not None:
+            what = f"is never reached: routes#{ends_at} takes everything"
+            yield f"routes#{number}", f"{what}; put it before that one, or write continue = true there"
+        elif _takes_everything(route):
+            ends_at = number
+
+
+def _takes_everything(route: Route) -> bool:
+    """And ends the search."""
+    texts = (route.rule, route.account, route.provider, *route.labels.values())
+    return (
+        not (route.goes_on or route.after)
+        and all(set(text) == {"*"} for text in texts)
+        and (not route.levels or route.levels == frozenset(Level))
+        and (not route.kinds or route.kinds == frozenset(Kind))
+        and (not route.changes or route.changes | _NEVER_ROUTED.keys() == frozenset(ChangeKind))
+    )
+
+
+def _unheard(rule: Rule, outline: Outline) -> Iterator[tuple[str, str]]:
+    """The levels of the rule that no route takes to a channel, with the accounts where it is only some of them."""
+    watched = [(account, _example(rule, meter), meter.kind) for account, meter in _watched(rule, outline)]
+    watched += [(account, CONNECTION, Kind.CONNECTION) for account in _connections(rule, outline)]
+    unheard: dict[Level, dict[str, None]] = {}
+    for account, meter, kind in watched:
+        for change in supposed(rule, Watch(key=WatchKey(rule.name, account.name, meter)), _AT_ANY_TIME):
+            if change.new is not None and not outline.routing.channels(change, account, kind):
+                unheard.setdefault(change.new, {})[account.name] = None
+    every = {account.name for account, _, _ in watched}
+    levels = [
+        level.label if unheard[level].keys() == every else f"{level.label} ({_some(unheard[level])})"
+        for level in sorted(unheard)
+    ]
+    if levels:
+        yield f"rules.{rule.name}", f"nobody will be told of {' and '.join(levels)}: no route takes it to a channel"
+
+
+def _some(names: Collection[str]) -> str:
+    first, more = list(names)[:_MOST_NAMED], len(names) - _MOST_NAMED
+    return ", ".join(first) + (f" and {more} more" if more > 0 else "")

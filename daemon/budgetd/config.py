@@ -19,14 +19,13 @@ import platformdirs
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from budgetd.credentials import SOURCES, KeySource, Secret, SecretSource
-from budgetd.durations import Duration, DurationOrZero
+from budgetd.durations import Duration, DurationOrZero, QuietHours
 from budgetd.errors import ConfigError
 from budgetd.rulefiles import lay_under, read_tables
 from budgetd.validation import TAG, did_you_mean, problem_lines
 from budgetd_rules.memory import ChangeKind
 from budgetd_rules.meters import Kind
 from budgetd_rules.rule import EASE_FOR
-from budgetd_rules.schedules import Range, is_never_audible, parse_range
 
 SHORTEST_INTERVAL: Final = timedelta(seconds=1)
 SYSTEM_CONFIG: Final = Path("/etc/budgetd/config.toml")
@@ -93,12 +92,6 @@ def _param(value: object) -> object:
     return value
 
 
-def _audible(ranges: tuple[Range, ...]) -> tuple[Range, ...]:
-    if is_never_audible(ranges):
-        raise ValueError("leaves no time of the week at which anything is told; to be told less, write [[routes]]")
-    return ranges
-
-
 def _text_or_table(value: object) -> str:
     return f"{TAG}table" if isinstance(value, dict | BaseModel) else f"{TAG}text"
 
@@ -119,11 +112,6 @@ WebAddress = Annotated[str, AfterValidator(_web_address)]
 Levels = Annotated[tuple[RouteLevel, ...], BeforeValidator(_one_or_more)]
 Kinds = Annotated[tuple[Annotated[Kind, Field(strict=False)], ...], BeforeValidator(_one_or_more)]
 Changes = Annotated[tuple[Annotated[ChangeKind, Field(strict=False)], ...], BeforeValidator(_one_or_more)]
-QuietHours = Annotated[
-    tuple[Annotated[Range, BeforeValidator(parse_range)], ...],
-    BeforeValidator(_one_or_more),
-    AfterValidator(_audible),
-]
 
 
 class DaemonTable(Table):
@@ -151,7 +139,7 @@ class AccountTable(Table):
 class ChannelTable(Table):
     url: SecretSetting = Field(description=f"an Apprise URL, best as {SOURCES}")
     group_wait: DurationOrZero = timedelta(seconds=5)
-    quiet: QuietHours = ()
+    quiet: Annotated[QuietHours, BeforeValidator(_one_or_more)] = ()
     timezone: Annotated[str, AfterValidator(_zone)] | None = None
 
 

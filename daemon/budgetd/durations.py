@@ -1,10 +1,12 @@
-"""Lengths of time as people write them: `90s`, `5m`, `1h30m`, `1d`, `2w`."""
+"""Lengths of time as people write them: `90s`, `5m`, `1h30m`, `1d`, `2w`; and hours that are quiet."""
 
 import re
 from datetime import timedelta
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
+
+from budgetd_rules.schedules import Range, is_never_audible, parse_range
 
 _UNITS: Final = {
     "w": timedelta(weeks=1),
@@ -39,8 +41,15 @@ def parse_positive_duration(text: object) -> timedelta:
     return duration
 
 
+def _audible(ranges: tuple[Range, ...]) -> tuple[Range, ...]:
+    if is_never_audible(ranges):
+        raise ValueError("leaves no time of the week to tell anything; to tell less, write [[routes]]")
+    return ranges
+
+
 Duration = Annotated[timedelta, BeforeValidator(parse_positive_duration)]
 DurationOrZero = Annotated[timedelta, BeforeValidator(parse_duration)]
+QuietHours = Annotated[tuple[Annotated[Range, BeforeValidator(parse_range)], ...], AfterValidator(_audible)]
 
 
 def format_duration(duration: timedelta) -> str:

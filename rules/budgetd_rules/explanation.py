@@ -89,7 +89,7 @@ class _Asking:
         rule, account = self.ruleset.rules[key.rule], self.ruleset.accounts[key.account]
         is_watched, after = rule.watches(account, key.meter, kind), self._after(key)
         changes = [change for change in self.judgement.changes if change.key == key]
-        supposed = _supposed(rule, after or Watch(key=key), self.now) if is_watched else ()
+        coming = supposed(rule, after or Watch(key=key), self.now) if is_watched else ()
         return Explanation(
             key=key,
             kind=kind,
@@ -105,7 +105,7 @@ class _Asking:
             reason=self.judgement.reasons.get(key),
             routed=(
                 *(self._route(change, account, kind, is_now=True) for change in changes),
-                *(self._route(change, account, kind, is_now=False) for change in supposed),
+                *(self._route(change, account, kind, is_now=False) for change in coming),
             ),
         )
 
@@ -149,7 +149,7 @@ class _Asking:
         )
 
 
-def _supposed(rule: Rule, watch: Watch, now: datetime) -> Iterator[Change]:
+def supposed(rule: Rule, watch: Watch, now: datetime) -> Iterator[Change]:
     """The changes that could come next, as far as routing looks at them."""
 
     def change(kind: ChangeKind, level: Level | None, episode: Episode | None) -> Change:

@@ -138,7 +138,7 @@ def _weekdays(text: str) -> frozenset[int]:
     """`sat-mon` goes over the end of the week; no text is every day."""
     first, dash, last = (text or "mon-sun").partition("-")
     if first not in WEEKDAYS or (dash and last not in WEEKDAYS):
-        raise ValueError(f"expected one of {', '.join(WEEKDAYS)}, or two of them with - between them")
+        raise ValueError(f"expected one of {', '.join(WEEKDAYS)}, or two with - between them")
     begin = WEEKDAYS.index(first)
     length = (WEEKDAYS.index(last) - begin) % 7 if dash else 0
     return frozenset((begin + count) % 7 for count in range(length + 1))
