@@ -337,7 +337,9 @@ def test_status_before_the_first_run_as_json(budgetd: Budgetd, write_config: Wri
                 "last_success": None,
                 "failing_since": None,
                 "waiting": 0,
+                "later": 0,
                 "held": 0,
+                "quiet_until": None,
                 "dead": 0,
                 "last_error": None,
             }
@@ -494,7 +496,9 @@ def test_status_as_json(told: Path, budgetd: Budgetd) -> None:
             "last_success": _z(6),
             "failing_since": None,
             "waiting": 0,
+            "later": 0,
             "held": 0,
+            "quiet_until": None,
             "dead": 0,
             "last_error": None,
         }
@@ -525,6 +529,8 @@ def test_episodes_as_json(words: list[str], told: Path, budgetd: Budgetd) -> Non
         "attempts": 2,
         "outcomes": ["failed", "ok"],
         "sent_at": _z(6),
+        "due_at": None,
+        "after": None,
         "title": "CRITICAL voice: 90.25 credits",
         "body": "left",
     }

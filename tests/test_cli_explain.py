@@ -268,7 +268,15 @@ def test_explain_as_json_is_a_stable_shape(command: Command, told: House) -> Non
     ]
     assert found["now"] == {"reason": "already told, and no worse", "changes": []}
     assert found["next"] == [
-        {"change": "resolved", "to": None, "reason": None, "unsaid": False, "routes": [], "channels": ["ops"]}
+        {
+            "change": "resolved",
+            "to": None,
+            "reason": None,
+            "unsaid": False,
+            "routes": [],
+            "channels": ["ops"],
+            "after": {},
+        }
     ]
     assert (found["episode"]["level"], found["episode"]["state"]) == ("critical", "open")
     assert found["watch"]["told_at"] == z(10)
@@ -314,6 +322,7 @@ def test_a_notice_as_json_says_when_it_is_tried_again(command: Command, told: Ho
         "outcome": "failed",
         "error": "error=500",
         "next_try": z(11),
+        "after": None,
     }
 
 
@@ -339,6 +348,105 @@ def test_a_meter_that_is_gone_is_said_to_be(command: Command, told: House) -> No
     _, out = command("explain", *RULE)
     assert "gone: the vendor's last answer had it no more" in out
     assert "resolved to ops, which heard of it before: gone at the vendor" in out
+
+
+# --- quiet hours and escalations
+
+ESCALATING = """
+[channels.boss]
+url = { env = "NOT_NEEDED_HERE" }
+[[routes]]
+match = { level = "critical" }
+channels = ["boss"]
+after = "2h"
+[[routes]]
+match = { level = "critical" }
+"""
+
+
+@pytest.fixture
+def escalating(command: Command, tmp_path: Path) -> House:
+    """Critical for an hour: ops was owed it at once, and is quiet; the boss is to hear of it in an hour."""
+    now = datetime.now(NOON.tzinfo)  # noqa: TID251 - as the verb itself does
+    begin, tomorrow = now - timedelta(hours=1), now.date() + timedelta(days=1)
+    text = CONFIG.replace('[[routes]]\nmatch = { level = "critical" }\n', ESCALATING)
+    quiet = f'quiet = "{begin.date()}..{tomorrow}"\n[channels.boss]'
+    path = tmp_path / "config.toml"
+    path.write_text(text.replace("[channels.boss]", quiet))
+    outline = make_outline(load_config(path))
+    house = House(tmp_path / "budgetd.db")
+    house.ruleset, house.routing = outline.ruleset, outline.routing
+    house.balance(90, begin)
+    return house
+
+
+def gates_of(command: Command, name: str) -> list[Any]:
+    return [gate for gate in meter_of(shape(command, "explain", *RULE))["gates"] if gate["gate"] == name]
+
+
+def test_explain_tells_who_hears_later_and_which_channel_is_quiet(command: Command, escalating: House) -> None:
+    _, out = command("explain", *RULE, "credits")
+    for line in (
+        "quiet (all but what becomes critical is held at ops)",
+        "waiting    after (told later, if it is still to be told then)",
+        "waiting      boss, opened critical 2h (if nobody acks, and it is no better, since ",
+        "resolved to ops, which heard of it before",
+        "only if nobody acks",
+    ):
+        assert line in out
+
+
+def test_explain_tells_where_a_change_would_go_later(command: Command, escalating: House) -> None:
+    escalating.db.execute("DELETE FROM watches")
+    _, out = command("explain", *RULE, "credits")
+    assert "opened critical to boss, ops by routes#1 and routes#2; boss only after 2h, if nobody acks" in out
+    (change,) = meter_of(shape(command, "explain", *RULE))["now"]["changes"]
+    assert (change["channels"], change["after"]) == (["boss", "ops"], {"boss": 7200.0})
+
+
+def test_the_gates_of_quiet_hours_and_escalation_as_json(command: Command, escalating: House) -> None:
+    ((quiet,), (after,)) = gates_of(command, "quiet"), gates_of(command, "after")
+    assert (quiet["answer"], [part["gate"] for part in quiet["parts"]]) == ("yes", ["ops"])
+    assert quiet["parts"][0]["reason"].startswith("quiet until 00:00 UTC (")
+    (part,) = after["parts"]
+    ((due_at,),) = escalating.rows("SELECT due_at FROM notices WHERE channel = 'boss'")
+    assert (after["answer"], part["gate"], part["level"], part["seconds"]) == (
+        "waiting",
+        "boss, opened",
+        "critical",
+        7200,
+    )
+    assert part["until"] == due_at
+
+
+def test_an_ack_is_seen_to_stop_an_escalation(command: Command, escalating: House) -> None:
+    ((episode,),) = escalating.rows("SELECT id FROM episodes")
+    add_hold(escalating.db, Hold(id="", kind=HoldKind.ACK, from_at=NOON, episode=episode))
+    (after,) = gates_of(command, "after")
+    assert (after["answer"], after["reason"]) == ("no", "as it is now, it will not be told")
+    assert after["parts"][0]["reason"] == "acked by now"
+
+
+def test_an_episode_shows_what_waits_for_its_time(command: Command, escalating: House) -> None:
+    ((episode,),) = escalating.rows("SELECT id FROM episodes")
+    _, out = command("episodes", episode)
+    assert "    boss: waits until " in out
+    assert ": only if nobody acks\n" in out
+    (notice, _) = shape(command, "episodes", episode)[0]["notices"]
+    ((due_at,),) = escalating.rows("SELECT due_at FROM notices WHERE channel = 'boss'")
+    assert (notice["channel"], notice["after"], notice["due_at"]) == ("boss", 7200.0, due_at)
+
+
+def test_status_says_what_is_held_and_until_when(command: Command, escalating: House) -> None:
+    _, out = command("status")
+    (ops,) = [line for line in out.splitlines() if line.startswith("ops ")]
+    assert "0, quiet until" in ops
+    (boss,) = [line for line in out.splitlines() if line.startswith("boss ")]
+    assert "1 (1 later)" in boss
+    channels = {one["channel"]: one for one in shape(command, "status")["channels"]}
+    assert channels["boss"]["quiet_until"] is None
+    assert channels["boss"]["later"] == 1
+    assert channels["ops"]["quiet_until"].endswith("T00:00:00.000000Z")
 
 
 # --- history

@@ -97,6 +97,7 @@ def _routed_json(routed: Routed) -> Json:
         "unsaid": change.unsaid,
         "routes": list(routed.entries),
         "channels": list(routed.channels),
+        "after": {name: after.total_seconds() for name, after in routed.waits.items() if after},
     }
 
 
@@ -126,6 +127,7 @@ def _notice_json(notice: OwedNotice) -> Json:
         "outcome": notice.outcome,
         "error": notice.error,
         "next_try": maybe_at(notice.next_try_at),
+        "after": notice.delay.total_seconds() if notice.delay is not None else None,
     }
 
 

@@ -1,11 +1,13 @@
 """The JSON shapes of `--json`, which scripts rely on: times UTC ISO-8601, decimals as text, unknown null."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, Protocol
 
 from budgetd.store.status import AccountStatus, ChannelStatus, EpisodeStatus, NoticeStatus
 from budgetd_rules.encoding import at, maybe_at, write_value
 from budgetd_rules.holds import Hold, HoldKind
+from budgetd_rules.judgement import NoticeState
 from budgetd_rules.memory import Change
 from budgetd_rules.meters import Kind, View
 from budgetd_rules.polls import Outage, Poll
@@ -94,6 +96,8 @@ def _notice_json(notice: NoticeStatus) -> Json:
         "attempts": notice.attempts,
         "outcomes": list(notice.outcomes),
         "sent_at": maybe_at(notice.sent_at),
+        "due_at": at(notice.due_at) if notice.state in (NoticeState.WAITING, NoticeState.HELD) else None,
+        "after": notice.delay.total_seconds() if notice.delay is not None else None,
         "title": notice.said[0] if notice.said else None,
         "body": notice.said[1] if notice.said else None,
     }
@@ -115,25 +119,29 @@ def hold_json(hold: Hold) -> Json:
     }
 
 
-def channel_json(channel: ChannelStatus) -> Json:
+def channel_json(channel: ChannelStatus, quiet_until: datetime | None) -> Json:
     return {
         "channel": channel.name,
         "last_success": maybe_at(channel.last_success),
         "failing_since": maybe_at(channel.failing_since),
         "waiting": channel.waiting,
+        "later": channel.later,
         "held": channel.held,
+        "quiet_until": maybe_at(quiet_until),
         "dead": channel.dead,
         "last_error": channel.last_error,
     }
 
 
 def status_json(
-    accounts: Iterable[Json], episodes: Iterable[EpisodeStatus], channels: Iterable[ChannelStatus]
+    accounts: Iterable[Json],
+    episodes: Iterable[EpisodeStatus],
+    channels: Iterable[tuple[ChannelStatus, datetime | None]],
 ) -> Mapping[str, list[Json]]:
     return {
         "accounts": list(accounts),
         "episodes": [episode_json(episode) for episode in episodes],
-        "channels": [channel_json(channel) for channel in channels],
+        "channels": [channel_json(*channel) for channel in channels],
     }
 
 

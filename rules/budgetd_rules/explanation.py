@@ -4,22 +4,24 @@ Nothing is decided here a second time: what would happen now is what `judge` mak
 would go is what `owe` and the routing say.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from budgetd_rules.evaluation import evaluate, look_up
-from budgetd_rules.gates import Case, Gate, fields_gate, hold_gates, judged_gates, selector_gate
+from budgetd_rules.gates import Case, Gate, fields_gate, judged_gates, selector_gate
 from budgetd_rules.holds import Holds
-from budgetd_rules.judgement import Judgement, Routing, Ruleset, judge, owe
+from budgetd_rules.judgement import AT_ONCE, Heard, Judgement, Routing, Ruleset, judge, owe
 from budgetd_rules.memory import Change, ChangeKind, Episode, Reason, Watch, WatchKey
 from budgetd_rules.meters import Account, Kind, View
 from budgetd_rules.rule import Level, Rule
+from budgetd_rules.sending import Escalation, escalation_gates, hold_gates, quiet_gates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Routed:
-    """Where a change goes: the numbers of the routes that take it, from one, and the channels that are owed it.
+    """Where a change goes: the numbers of the routes that take it, from one, and how long each channel that is owed it
+    waits.
 
     `is_now`: judging now would make this change. Else it is what would come next.
     """
@@ -27,16 +29,22 @@ class Routed:
     change: Change
     is_now: bool
     entries: tuple[int, ...]
-    channels: tuple[str, ...]
+    waits: Mapping[str, timedelta]
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        return tuple(self.waits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What is stored of one account, as judging is given it, and the holds."""
+    """What is stored of one account, as judging is given it, the holds, and what escalates, by the meter."""
 
     views: Mapping[str, View] = field(default_factory=dict)
     watches: Mapping[WatchKey, Watch] = field(default_factory=dict)
     told: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    heard: Heard = field(default_factory=dict)
+    escalations: Mapping[str, Sequence[Escalation]] = field(default_factory=dict)
     holds: Holds = field(default_factory=Holds)
 
 
@@ -65,7 +73,7 @@ def explain(
     now: datetime,
 ) -> tuple[Explanation, ...]:
     """What judging the account now would make of the rule's watches, and why; nothing is changed by asking."""
-    judgement = judge(ruleset, routing, {account: known.views}, known.watches, known.told, now)
+    judgement = judge(ruleset, routing, {account: known.views}, known.watches, known.told, now, known.heard)
     told: dict[str, tuple[str, ...]] = {episode: tuple(channels) for episode, channels in known.told.items()}
     episodes = {change.id: change.episode for change in judgement.changes}
     for notice in judgement.notices:
@@ -90,6 +98,10 @@ class _Asking:
         is_watched, after = rule.watches(account, key.meter, kind), self._after(key)
         changes = [change for change in self.judgement.changes if change.key == key]
         coming = supposed(rule, after or Watch(key=key), self.now) if is_watched else ()
+        routed = (
+            *(self._route(change, account, kind, is_now=True) for change in changes),
+            *(self._route(change, account, kind, is_now=False) for change in coming),
+        )
         return Explanation(
             key=key,
             kind=kind,
@@ -98,15 +110,13 @@ class _Asking:
                 selector_gate(rule, account, key.meter, kind),
                 fields_gate(rule, account, key.meter, kind),
                 *(self._gates(rule, account, key, changes, after) if is_watched else ()),
+                *(self._sending(key, routed) if is_watched else ()),
             ),
             view=self.known.views.get(key.meter),
             before=self.known.watches.get(key),
             after=after,
             reason=self.judgement.reasons.get(key),
-            routed=(
-                *(self._route(change, account, kind, is_now=True) for change in changes),
-                *(self._route(change, account, kind, is_now=False) for change in coming),
-            ),
+            routed=routed,
         )
 
     def _after(self, key: WatchKey) -> Watch | None:
@@ -133,20 +143,33 @@ class _Asking:
                 now=self.now,
             )
             yield from judged_gates(case)
+
+    def _sending(self, key: WatchKey, routed: Sequence[Routed]) -> Iterator[Gate]:
+        before, quiet = self.known.watches.get(key), self.routing.quiet
+        concerned = dict.fromkeys(channel for one in routed for channel in one.channels if channel in quiet)
         yield from hold_gates(key, before, self.known.holds)
+        yield from quiet_gates({name: quiet[name] for name in concerned}, self.now)
+        yield from escalation_gates(self.known.escalations.get(key.meter, ()), before, self.known.holds)
 
     def _route(self, change: Change, account: Account, kind: Kind, *, is_now: bool) -> Routed:
         # Each route with its number for a channel: so it is routing itself that says which ones take the change.
         routes = enumerate(self.routing.routes, 1)
         numbered = tuple(replace(route, channels=(str(number),)) for number, route in routes)
         takes = replace(self.routing, routes=numbered).channels(change, account, kind) if numbered else ()
-        owed = () if change.unsaid else owe(change, account, kind, self.routing, self.known.told)
+        owed = () if change.unsaid else owe(change, account, kind, self.routing, self.known.told, self.known.heard)
+        unheard = self._unheard(change) if change.kind is ChangeKind.RESOLVED else ()
         return Routed(
             change=change,
             is_now=is_now,
             entries=() if change.unsaid or change.kind is ChangeKind.RESOLVED else tuple(map(int, takes)),
-            channels=tuple(notice.channel for notice in owed),
+            waits={one.channel: one.delay or AT_ONCE for one in owed if one.channel not in unheard},
         )
+
+    def _unheard(self, change: Change) -> Collection[str]:
+        """The channels that were to hear of the episode later, and have not: they do not hear its end either."""
+        heard = self.known.heard.get(change.episode or "", ())
+        escalations = self.known.escalations.get(change.key.meter, ())
+        return {one.channel for one in escalations if one.channel not in heard}
 
 
 def supposed(rule: Rule, watch: Watch, now: datetime) -> Iterator[Change]:

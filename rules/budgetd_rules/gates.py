@@ -11,8 +11,7 @@ from enum import StrEnum
 
 from budgetd_rules.evaluation import Verdict
 from budgetd_rules.expressions import Expression, Lookup
-from budgetd_rules.holds import Holds
-from budgetd_rules.memory import Change, ChangeKind, Reason, Stretch, Watch, WatchKey
+from budgetd_rules.memory import Change, ChangeKind, Reason, Stretch, Watch
 from budgetd_rules.meters import KINDS, Account, Kind, View
 from budgetd_rules.reminders import next_reminder, passed_steps
 from budgetd_rules.rule import Clockwork, Level, Rule, Selector
@@ -254,22 +253,6 @@ def _noted(case: Case) -> Iterator[Gate]:
             first = "the first known value" if name not in case.before.known else "as before"
             answer, reason = Answer.NO, f"{name} {show(now)}: {first}"
         yield Gate(name="on_change", answer=answer, reason=reason)
-
-
-# --- what is asked at the sending
-
-
-def hold_gates(key: WatchKey, watch: Watch | None, holds: Holds) -> Iterator[Gate]:
-    """What is asked at the sending: is the episode acked, is the meter silenced."""
-    ack = holds.ack_of(watch.episode) if watch and watch.episode else None
-    for name, hold in {"ack": ack, "silence": holds.silence_of(key)}.items():
-        if hold:
-            comment = f": {hold.comment}" if hold.comment else ""
-            by = f" by {hold.by}" if hold.by else ""
-            reason = f"{hold.id}{by}{comment}"
-            yield Gate(name=name, answer=Answer.YES, reason=reason, since=hold.from_at, until=hold.until_at)
-        else:
-            yield Gate(name=name, answer=Answer.NO, reason="none")
 
 
 def _answer(truth: Truth) -> Answer:

@@ -169,12 +169,14 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     viewed = views_of(db, outline.ruleset, readings, now) if db else {}
     channels = [found.channels.get(name) or ChannelStatus(name=name) for name in outline.routing.group_wait]
     channels += [channel for name, channel in found.channels.items() if name not in outline.routing.group_wait]
+    quiet = {name: until for name, hours in outline.routing.quiet.items() if (until := hours.until(now))}
     if as_json:
         shapes = [
             views.account_json(account, provider, viewed.get(account.name, {}).values())
             for account, provider in accounts
         ]
-        print_json(views.status_json(shapes, found.episodes, channels))
+        heard = [(channel, quiet.get(channel.name)) for channel in channels]
+        print_json(views.status_json(shapes, found.episodes, heard))
         return
     printer = make_printer(outline, now)
     if db is None:
@@ -186,7 +188,7 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     else:
         printer.say("no open episodes")
     printer.say("")
-    printer.channels(channels)
+    printer.channels(channels, quiet)
     if found.holds:
         printer.say("")
         printer.holds(found.holds)

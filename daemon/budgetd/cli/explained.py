@@ -204,7 +204,12 @@ def _routed(routed: Routed) -> str:
         return f"{what} to {channels}, which heard of it before" if channels else f"{what}, which nobody was told of"
     entries = " and ".join(f"routes#{number}" for number in routed.entries)
     by = f" by {entries}" if entries else ", because there are no [[routes]]"
-    return f"{what} to {channels}{by}" if channels else f"{what} to no channel: nothing routes it"
+    return f"{what} to {channels}{by}{_later(routed)}" if channels else f"{what} to no channel: nothing routes it"
+
+
+def _later(routed: Routed) -> str:
+    later = [f"{name} only after {format_duration(after)}" for name, after in routed.waits.items() if after]
+    return f"; {', '.join(later)}, if nobody acks" if later else ""
 
 
 def _episode(page: Page, episode: Episode) -> str:
@@ -223,7 +228,8 @@ def _notices(page: Page, notices: Iterable[OwedNotice]) -> None:
         tries = f"{one.attempts}, the last {one.outcome}" if one.attempts else "none"
         error = f": {one.error}" if one.error else ""
         next_ = page.when(one.next_try_at) if one.next_try_at else "never"
-        table.add_row(what, one.channel, state, one.reason or "", tries + error, next_)
+        reason = one.reason or ("only if nobody acks" if one.delay and one.next_try_at else "")
+        table.add_row(what, one.channel, state, reason, tries + error, next_)
     page.console.print(table)
 
 

@@ -1,6 +1,6 @@
 """`explain` and `history`: why something was told or was not, and what was read. Both only look."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -16,7 +16,7 @@ from budgetd.judge import views_of
 from budgetd.planning import Outline
 from budgetd.store import database
 from budgetd.store import explain as stored
-from budgetd.store.explain import Stored
+from budgetd.store.explain import OwedNotice, Stored
 from budgetd.validation import did_you_mean
 from budgetd_rules.explanation import Explanation, Known
 from budgetd_rules.explanation import explain as explain_watches
@@ -24,6 +24,7 @@ from budgetd_rules.holds import Holds
 from budgetd_rules.meters import KINDS, Account, Kind, MeterKey, family
 from budgetd_rules.polls import CONNECTION
 from budgetd_rules.rule import Selector
+from budgetd_rules.sending import Escalation
 
 
 def explain(
@@ -88,9 +89,24 @@ def _load(outline: Outline, rule: str, account: str, now: datetime) -> tuple[Sto
         views=views.get(account, {}),
         watches=found.memory.watches,
         told=found.memory.told,
+        heard=found.memory.heard,
+        escalations={meter: tuple(_escalations(notices)) for meter, notices in found.notices.items()},
         holds=Holds.at(now, found.holds, outline.ruleset.accounts),
     )
     return found, known
+
+
+def _escalations(notices: Iterable[OwedNotice]) -> Iterator[Escalation]:
+    for one in notices:
+        if one.delay is not None:
+            yield Escalation(
+                channel=one.channel,
+                kind=one.kind,
+                level=one.level,
+                delay=one.delay,
+                due_at=one.due_at,
+                state=one.state,
+            )
 
 
 def _kinds(outline: Outline, rule: str, account: str, known: Known) -> dict[str, Kind]:

@@ -104,6 +104,9 @@ class Printer:
         sent = f" at {self._when(notice.sent_at)}" if notice.sent_at else ""
         tries = f" after {notice.attempts} attempts ({', '.join(notice.outcomes)})" if notice.attempts > 1 else ""
         reason = f": {notice.reason}" if notice.reason and notice.state is not NoticeState.SENT else ""
+        if notice.state is NoticeState.WAITING and notice.delay and notice.due_at > self._now:
+            self.say(f"    {notice.channel}: waits until {self._when(notice.due_at)}: only if nobody acks")
+            return
         self.say(f"    {notice.channel}: {notice.state}{sent}{tries}{reason}")
         if notice.said and notice.state is NoticeState.SENT:
             for line in "\n".join(notice.said).splitlines():
@@ -117,10 +120,13 @@ class Printer:
             table.add_row(hold.id, hold.kind, _matcher(hold), ended, hold.by, harmless(hold.comment))
         self._console.print(table)
 
-    def channels(self, channels: Iterable[ChannelStatus]) -> None:
+    def channels(self, channels: Iterable[ChannelStatus], quiet: Mapping[str, datetime]) -> None:
+        """`quiet` has those that are quiet now, and until when."""
         table = self._table("channel", "last success", "waiting", "held", "dead", "last error")
         for one in channels:
-            counts = (str(one.waiting), str(one.held), str(one.dead))
+            waiting = f"{one.waiting} ({one.later} later)" if one.later else str(one.waiting)
+            held = f"{one.held}, quiet until {self._when(quiet[one.name])}" if one.name in quiet else str(one.held)
+            counts = (waiting, held, str(one.dead))
             table.add_row(one.name, self._when(one.last_success), *counts, one.last_error or "")
         self._console.print(table)
 

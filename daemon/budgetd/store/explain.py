@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from budgetd.store import rows
@@ -58,6 +58,8 @@ class OwedNotice:
     outcome: str | None
     error: str | None
     next_try_at: datetime | None
+    delay: timedelta | None
+    due_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,5 +162,7 @@ def _notice(row: rows.Row) -> OwedNotice:
         attempts=len(tries),
         outcome=tries[-1]["outcome"] if tries else None,
         error=tries[-1]["error"] if tries else None,
+        delay=rows.delay(row),
+        due_at=due_at,
         next_try_at=max(due_at, channel_at or due_at) if state in (NoticeState.WAITING, NoticeState.HELD) else None,
     )

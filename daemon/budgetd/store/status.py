@@ -3,13 +3,13 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from budgetd.store import rows
 from budgetd.store.database import Store, read
 from budgetd.store.holds import load_holds
 from budgetd.store.rows import among
-from budgetd_rules.encoding import maybe_when, when
+from budgetd_rules.encoding import at, maybe_when, when
 from budgetd_rules.holds import Hold, Holds
 from budgetd_rules.judgement import NoticeState
 from budgetd_rules.memory import Change, Episode
@@ -39,6 +39,8 @@ class NoticeStatus:
     outcomes: tuple[str, ...]
     sent_at: datetime | None
     said: tuple[str, str] | None
+    due_at: datetime
+    delay: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +54,13 @@ class EpisodeStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelStatus:
+    """`later`: how many of those that wait are to be told only then, if at all."""
+
     name: str
     last_success: datetime | None = None
     failing_since: datetime | None = None
     waiting: int = 0
+    later: int = 0
     held: int = 0
     dead: int = 0
     last_error: str | None = None
@@ -77,7 +82,7 @@ def load_status(db: Store, accounts: Mapping[str, Account], now: datetime) -> St
         return Status(
             accounts=_accounts(db),
             episodes=_episodes(db, holds, "ended_at IS NULL", []),
-            channels=_channels(db),
+            channels=_channels(db, now),
             holds=holds.active,
             unrouted=_unrouted(db),
         )
@@ -117,14 +122,16 @@ def _accounts(db: Store) -> dict[str, AccountStatus]:
     }
 
 
-def _channels(db: Store) -> dict[str, ChannelStatus]:
+def _channels(db: Store, now: datetime) -> dict[str, ChannelStatus]:
     sql = """
         SELECT name, last_success, failing_since, coalesce(waiting, 0) AS waiting, coalesce(held, 0) AS held,
+               coalesce(later, 0) AS later,
                coalesce(dead, 0) AS dead,
                (SELECT error FROM attempts WHERE attempts.channel = name ORDER BY id DESC LIMIT 1) AS last_error
         FROM (SELECT name FROM channels UNION SELECT DISTINCT channel FROM notices)
              LEFT JOIN channels USING (name)
              LEFT JOIN (SELECT channel AS name, sum(state = 'waiting') AS waiting, sum(state = 'held') AS held,
+                               sum(state = 'waiting' AND delay IS NOT NULL AND due_at > ?) AS later,
                                sum(state = 'dead') AS dead FROM notices GROUP BY channel) USING (name)
     """
     return {
@@ -133,11 +140,12 @@ def _channels(db: Store) -> dict[str, ChannelStatus]:
             last_success=maybe_when(row["last_success"]),
             failing_since=maybe_when(row["failing_since"]),
             waiting=row["waiting"],
+            later=row["later"],
             held=row["held"],
             dead=row["dead"],
             last_error=row["last_error"],
         )
-        for row in db.query(sql)
+        for row in db.query(sql, [at(now)])
     }
 
 
@@ -205,4 +213,6 @@ def _notice(row: rows.Row) -> NoticeStatus:
         outcomes=tuple(one["outcome"] for one in tries),
         sent_at=when(row["settled_at"]) if state is NoticeState.SENT else None,
         said=(tries[-1]["title"], tries[-1]["body"]) if tries else None,
+        due_at=when(row["due_at"]),
+        delay=rows.delay(row),
     )
