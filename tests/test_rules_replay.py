@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from zoneinfo import ZoneInfo
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,12 +13,13 @@ from hypothesis import strategies as st
 from budgetd.store import polls, rows
 from budgetd.store.polls import Finished
 from budgetd_rules.encoding import maybe_at
-from budgetd_rules.judgement import Routing, Ruleset
+from budgetd_rules.judgement import Route, Routing, Ruleset
 from budgetd_rules.memory import Change, ChangeKind
 from budgetd_rules.meters import Kind, Reading
 from budgetd_rules.polls import Cause, Outage, Poll
 from budgetd_rules.replay import Down, Event, Jump, Reload, Replay, replay
 from budgetd_rules.rule import Clockwork, Level, Steps
+from budgetd_rules.schedules import Quiet, parse_range
 from budgetd_rules.settlement import Told
 from budgetd_rules.values import Value
 from build import NOON, STALE_AFTER, account, minutes, reading, rule
@@ -45,6 +47,13 @@ RULES = (
     rule("blind", kind=Kind.CONNECTION, warning="blind", critical='cause == "rejected" and failures >= 2'),
 )
 ROUTING = Routing(routes=(), group_wait={"ops": timedelta(0), "mail": timedelta(seconds=10)})
+
+NIGHT = Quiet(ranges=tuple(parse_range(text) for text in ("18:00-09:30", "sun")), zone=ZoneInfo("Europe/Berlin"))
+WITH_NIGHTS = Routing(
+    routes=(Route(channels=("boss",), after=timedelta(hours=2)), Route(channels=("ops", "mail"))),
+    group_wait={"ops": timedelta(0), "mail": timedelta(seconds=10), "boss": timedelta(0)},
+    quiet={"ops": NIGHT, "boss": NIGHT},
+)
 
 
 def polled(
@@ -118,8 +127,8 @@ def wait(house: House, now: datetime, until: datetime) -> None:
         house.judge(now)
 
 
-def replayed(events: Sequence[Event], until: datetime, down: Sequence[Down] = ()) -> Replay:
-    return replay(ROUTED, ROUTING, UTC, events, until, down)
+def replayed(events: Sequence[Event], until: datetime, down: Sequence[Down] = (), routing: Routing = ROUTING) -> Replay:
+    return replay(ROUTED, routing, UTC, events, until, down)
 
 
 @settings(max_examples=60, deadline=None)
@@ -179,6 +188,35 @@ def test_each_channel_is_told_each_episode_once_at_a_time(course: list[Poll]) ->
                 assert lines[0] in (Told.OPENED, Told.PASSED)
                 assert not {Told.OPENED, Told.PASSED} & set(lines[1:])
                 assert Told.RESOLVED not in lines[:-1]
+
+
+@settings(deadline=None)
+@given(courses())
+def test_quiet_hours_and_escalations_change_when_is_told_and_not_what_is_known(course: list[Poll]) -> None:
+    until = course[-1].at + timedelta(days=3)
+    plain, done = replayed(course, until), replayed(course, until, routing=WITH_NIGHTS)
+    assert done.changes == plain.changes
+    by_mail = [[sent.message for sent in one.sent if sent.channel == "mail"] for one in (plain, done)]
+    assert by_mail[0] == by_mail[1], "a channel without quiet hours is told as if no other had any"
+    for sent in done.sent:
+        for line in sent.lines if sent.channel != "mail" and NIGHT.until(sent.at) else ():
+            assert (line.told in (Told.OPENED, Told.WORSENED), line.level) == (True, Level.CRITICAL)
+
+
+@settings(deadline=None)
+@given(courses())
+def test_who_is_told_later_or_in_the_morning_is_told_once_too(course: list[Poll]) -> None:
+    done = replayed(course, course[-1].at + timedelta(days=3), routing=WITH_NIGHTS)
+    episodes = {change.id: change.episode for change in done.changes}
+    for channel in ("ops", "boss"):
+        told: dict[str, list[Told]] = {}
+        for line in (line for sent in done.sent if sent.channel == channel for line in sent.lines):
+            told.setdefault(episodes[line.change.id] or line.change.id, []).append(line.told)
+        for lines in told.values():
+            assert not {Told.OPENED, Told.PASSED, Told.NOTED} & set(lines[1:])
+            assert lines[0] not in (Told.RESOLVED, Told.REMINDED)
+            assert Told.RESOLVED not in lines[:-1]
+            assert channel == "ops" or Told.PASSED not in lines
 
 
 # --- what is said
