@@ -322,6 +322,25 @@ def test_an_ack_that_was_taken_back_in_time_stops_nothing(office: House) -> None
     assert to_boss(office, [("14:00", 400)]) == ["14:00 WARNING"]
 
 
+@pytest.mark.parametrize(
+    ("ended_at", "told"),
+    [
+        pytest.param(None, ["16:00 WARNING"], id="until its end"),
+        pytest.param("13:00", ["14:00 WARNING"], id="ended before its time"),
+        pytest.param("15:00", ["15:00 WARNING"], id="ended after its time: told then"),
+    ],
+)
+def test_a_silence_over_the_time_of_an_escalation(ended_at: str | None, told: list[str], office: House) -> None:
+    play(office, [("12:00", 400)])
+    hold = silence(office, "12:30", "16:00")
+    lines = []
+    for at in ("13:00", "14:00", "15:00", "16:00", "17:00"):
+        if at == ended_at:
+            end_hold(office.db, hold.id, "me", night(at))
+        lines += to_boss(office, [(at, 400)])
+    assert [line for line in lines if "REMINDER" not in line] == told
+
+
 def test_an_escalation_whose_first_try_failed_is_dropped_once_it_is_over(office: House) -> None:
     play(office, [("12:00", 400)])
     office.mailbox.failing.add("boss")

@@ -78,4 +78,4 @@ def test_an_escalation(level: Level, state: NoticeState, holds: Holds, answer: t
     (part,) = gate.parts
     assert (part.answer, part.reason) == (Answer(answer[0]), answer[1])
     assert gate.answer is part.answer
-    assert (part.since, part.until) == (NOON, minutes(120))
+    assert (part.since, part.until) == (NOON if state is NoticeState.WAITING else None, minutes(120))

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budgetd_rules.holds import Hold, HoldKind, Holds
-from budgetd_rules.judgement import Notice, NoticeState
+from budgetd_rules.judgement import QUIET, Notice, NoticeState
 from budgetd_rules.memory import Change, ChangeKind, Episode, Reason
 from budgetd_rules.rule import Level
 from budgetd_rules.schedules import Quiet, parse_range
-from budgetd_rules.settlement import NO_HOLDS, QUIET, Line, Owed, Settled, Settlement, Told, receipts, settle
+from budgetd_rules.settlement import NO_HOLDS, Line, Owed, Settled, Settlement, Told, receipts, settle
 from build import NOON, change, episode, minutes
 
 WARNING, CRITICAL = Level.WARNING, Level.CRITICAL

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -512,6 +513,23 @@ def test_a_new_config_is_taken_over_without_a_word_too_many(stage: Stage) -> Non
         wait_for_a_record(stage)
         told = [one for one in stage.inbox.received[before:] if "Rule low-credits" in one.body]
         assert told == []
+        assert daemon.stop() == 0
+
+
+def test_other_quiet_hours_hold_at_once(stage: Stage) -> None:
+    """They are taken over with the config: what the old ones held is told, now that nothing holds it."""
+    path = stage.folder / "config.toml"
+    good, today = path.read_text(), datetime.now(UTC).date()  # noqa: TID251 - the daemon's own clock
+    quiet = f'quiet = "{today}..{today + timedelta(days=1)}"'
+    path.write_text(good.replace('group_wait = "0s"', f'group_wait = "0s"\n{quiet}'))
+    with run(stage).ready() as daemon:
+        spend(stage)
+        held = "SELECT hold FROM notices WHERE state = 'held'"
+        wait_until(lambda: ("quiet",) in rows(stage, held), "the held notice")
+        assert [one.title for one in stage.inbox.received if "voice-prod" in one.title] == []
+        path.write_text(good)
+        daemon.process.send_signal(signal.SIGHUP)
+        wait_for_message(stage, "WARNING voice-prod")
         assert daemon.stop() == 0
 
 

@@ -1,7 +1,7 @@
 """Holds: what a person asked not to be told. An *ack* is "I know" for one episode, a *silence* holds what it matches.
 
-An ack stops reminders; worse and resolved are told all the same. A silence holds everything, critical included,
-until its end; then what is still bad is told, once.
+An ack stops reminders and what escalates; worse and resolved are told all the same. A silence holds everything,
+critical included, until its end; then what is still bad is told, once.
 """
 
 from collections.abc import Iterable, Mapping

@@ -18,6 +18,8 @@ from budgetd_rules.watches import end, park, step
 
 KEEP_PARKED: Final = timedelta(days=30)
 AT_ONCE: Final = timedelta(0)
+QUIET: Final = "quiet"
+"""What holds a notice in quiet hours, in the place of a silence's id."""
 Heard = Mapping[str, Collection[str]]
 """episode -> the channels that were told something of it, or may have been."""
 NOBODY: Final[Heard] = MappingProxyType({})
@@ -48,8 +50,8 @@ class Notice:
     delay: timedelta | None = None
 
     def is_early(self, now: datetime) -> bool:
-        """Whether it escalates, and its time has not come."""
-        return self.delay is not None and self.due_at > now
+        """Whether it escalates, and its time has not come. A silence holds only what is due; it may be ended sooner."""
+        return self.delay is not None and self.due_at > now and self.hold in (None, QUIET)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,13 +12,13 @@ from types import MappingProxyType
 from typing import Final
 
 from budgetd_rules.burn import Run, burn_per_day
-from budgetd_rules.judgement import AT_ONCE, Notice, NoticeState, Routing, Ruleset, judge
+from budgetd_rules.judgement import AT_ONCE, QUIET, Notice, NoticeState, Routing, Ruleset, judge
 from budgetd_rules.memory import Change, Episode, Watch, WatchKey
 from budgetd_rules.messages import Fact, Message, compose
 from budgetd_rules.meters import Account, MeterKey, Reading, View, family, view
 from budgetd_rules.polls import CONNECTION, Connection, Poll, connect, connection_reading
 from budgetd_rules.schedules import Quiet
-from budgetd_rules.settlement import QUIET, Line, Owed, Settled, Settlement, settle
+from budgetd_rules.settlement import Line, Owed, Settled, Settlement, settle
 from budgetd_rules.values import UNKNOWN, Number
 
 JUDGE_EVERY: Final = timedelta(minutes=1)

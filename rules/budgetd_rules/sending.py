@@ -72,7 +72,8 @@ def escalation_gates(escalations: Sequence[Escalation], watch: Watch | None, hol
             is_better = level is None or (one.level is not None and one.level > level)
             reason = "acked by now" if ack else "better by now" if is_better else "if nobody acks, and it is no better"
             answer = Answer.NO if ack or is_better else Answer.WAITING
-            since = one.due_at - one.delay
+            # Once it is held, its time has come, and it is due when the hold ends.
+            since = one.due_at - one.delay if one.state is NoticeState.WAITING else None
             named = f"{one.channel}, {one.kind}"
             parts.append(
                 Gate(

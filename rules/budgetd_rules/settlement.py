@@ -12,15 +12,13 @@ from itertools import groupby
 from typing import Final
 
 from budgetd_rules.holds import Hold, Holds
-from budgetd_rules.judgement import Notice, NoticeState
+from budgetd_rules.judgement import QUIET, Notice, NoticeState
 from budgetd_rules.memory import Change, ChangeKind, Episode, WatchKey
 from budgetd_rules.rule import Level
 from budgetd_rules.schedules import Quiet
 
 NO_HOLDS: Final = Holds()
 ALWAYS_AUDIBLE: Final = Quiet()
-QUIET: Final = "quiet"
-"""What holds a notice in quiet hours, in the place of a silence's id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

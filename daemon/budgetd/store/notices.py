@@ -11,10 +11,10 @@ from budgetd.store.holds import load_holds
 from budgetd.store.rows import among
 from budgetd_rules.encoding import at, maybe_at, maybe_when, when
 from budgetd_rules.holds import Hold
-from budgetd_rules.judgement import Notice, NoticeState
+from budgetd_rules.judgement import QUIET, Notice, NoticeState
 from budgetd_rules.memory import Episode
 from budgetd_rules.meters import MeterKey, Reading
-from budgetd_rules.settlement import QUIET, Owed, Settled
+from budgetd_rules.settlement import Owed, Settled
 
 
 class Outcome(StrEnum):
