@@ -193,6 +193,14 @@ def test_a_day_that_a_zone_left_out() -> None:
     assert found == local("2011-12-31T00:00", samoa)
 
 
+def test_a_clock_that_is_put_back_over_midnight() -> None:
+    """In St. John's 29 October 2006 began, and a minute later it was 23:01 of the 28th again."""
+    st_johns = ZoneInfo("America/St_Johns")
+    hours = quiet("2006-10-29 00:00-06:00", zone=st_johns)
+    assert hours.until(local("2006-10-28T23:30", st_johns)) is None
+    assert hours.until(local("2006-10-28T23:30", st_johns, fold=1)) == local("2006-10-29T06:00", st_johns)
+
+
 @pytest.mark.parametrize(
     ("texts", "said"),
     [

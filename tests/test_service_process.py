@@ -36,9 +36,10 @@ state    = "budgetd.db"
 interval = "1s"
 
 [[routes]]
-channels = ["webhook"]
-[[routes]]
+match    = { level = "info" }
 channels = ["mail"]
+[[routes]]
+channels = ["webhook"]
 
 [rules.low-credits]
 on      = { kind = "balance" }

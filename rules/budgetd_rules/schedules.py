@@ -63,8 +63,8 @@ class Quiet:
     def _end_at(self, instant: datetime) -> datetime:
         """The latest end of the ranges that hold at this instant; without any, the instant itself."""
         today = instant.astimezone(self.zone).date()
-        # From two days ago, where a zone left a day out; until tomorrow, where the clock was put back over midnight.
-        days = [today + count * _DAY for count in range(-2, 2)]
+        # Tomorrow's may have begun where the clock was put back over midnight.
+        days = [today + count * _DAY for count in (-1, 0, 1)]
         stretches = (one.beginning_on(day, self.zone) for one in self.ranges for day in days if one.begins_on(day))
         return max((end for begin, end in stretches if begin <= instant < end), default=instant)
 

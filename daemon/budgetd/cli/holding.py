@@ -32,7 +32,7 @@ def ack(
     comment: CommentOption = "",
     config: ConfigOption = None,
 ) -> None:
-    """Say "I know": no more reminders of an episode, and no escalation. Worse and over are still told."""
+    """Say "I know" of an episode: no reminders, no escalation. Worse and over are still told."""
     outline, now = load_outline(config), read_clock()
     with _store(outline) as db:
         found = load_episodes(db, episode, outline.ruleset.accounts, now, ended_too=False)
