@@ -15,12 +15,13 @@ from budgetd.credentials import Secret
 from budgetd.deliver.channels import Channel, Sent
 from budgetd.deliver.outbox import Outbox, retry_pause
 from budgetd.judge import judge_all, judge_due
-from budgetd.store import database, notices, polls
+from budgetd.store import database, handover, notices, polls, troubles
 from budgetd.store.polls import Finished
 from budgetd.threads import Worker
 from budgetd_rules.judgement import Judgement, Route, Routing, Ruleset
 from budgetd_rules.messages import Message
 from budgetd_rules.meters import Account, Reading
+from budgetd_rules.ourselves import ACCOUNT
 from budgetd_rules.polls import Outage, Poll
 from budgetd_rules.rule import Rule
 from budgetd_rules.schedules import Quiet, parse_range
@@ -71,15 +72,17 @@ class House:
         mailbox: Mailbox | None = None,
         quiet: Sequence[str] = (),
         zone: tzinfo = UTC,
+        fallbacks: Mapping[str, str] | None = None,
     ) -> None:
         """`quiet` are the quiet hours of every channel."""
         self.path = path
-        self.ruleset = Ruleset(rules if rules is not None else [rule()], accounts or [account()])
+        self.ruleset = Ruleset(rules if rules is not None else [rule()], [*(accounts or [account()]), ACCOUNT])
         hours = Quiet(ranges=tuple(parse_range(text) for text in quiet), zone=zone)
         self.routing = Routing(
             routes=tuple(routes),
             group_wait=dict.fromkeys(channels, group_wait),
             quiet=dict.fromkeys(channels, hours),
+            fallbacks=fallbacks or {},
         )
         self.mailbox = mailbox or _new_mailbox()
         self.db = database.open_for_daemon(path)
@@ -133,11 +136,17 @@ class House:
         """As at a start, after a reload, and when the clock was set."""
         notices.plan(self.db, self.routing.group_wait, retry_pause, now)
 
-    def deliver(self, now: datetime, dies: str | None = None) -> None:
-        """One round of the outbox, in which the process may die."""
-        asyncio.run(self._deliver(now, dies))
+    def start(self, now: datetime) -> None:
+        """What the service does first under a config."""
+        troubles.begin(self.db, list(self.routing.group_wait), now)
+        self.judge_all(now)
+        handover.remember(self.db, list(self.routing.group_wait), self.routing.fallbacks)
 
-    async def _deliver(self, now: datetime, dies: str | None) -> None:
+    def deliver(self, now: datetime, dies: str | None = None, planned_at: datetime | None = None) -> None:
+        """One round of the outbox, in which the process may die; it may have been started just before."""
+        asyncio.run(self._deliver(now, dies, planned_at))
+
+    async def _deliver(self, now: datetime, dies: str | None, planned_at: datetime | None) -> None:
         channels: dict[str, Channel] = {}
         for name in self.routing.group_wait:
             url = Secret(f"mailbox://{self.mailbox.host}/{name}")
@@ -145,6 +154,8 @@ class House:
         worker = Worker("store of a test")
         db = await worker.run(database.open_for_daemon, self.path)
         outbox = Outbox(db, worker, channels, self.ruleset, self.routing.quiet, _spawn, lambda: None)
+        if planned_at:
+            await outbox.plan(planned_at, self.routing)
         await outbox.deliver(now)
         await outbox.finish(timedelta(seconds=10))
         await worker.run(db.close)
@@ -153,7 +164,7 @@ class House:
         return list(self.db.execute(sql))
 
 
-class _KilledError(Exception):
+class _KilledError(BaseException):  # which no handler takes for a failure
     """Stands for the end of the process."""
 
 

@@ -215,7 +215,7 @@ ROUTE = '[[routes]]\nchannels = ["ops"]\n'
         ),
         pytest.param(
             "[channels]\nops = 'json://x'",
-            "channels.ops: expected a table, not text; its keys are url, group_wait, quiet, timezone",
+            "channels.ops: expected a table, not text; its keys are url, group_wait, quiet, timezone, fallback",
             id="a channel that is a text",
         ),
         pytest.param(
@@ -584,7 +584,11 @@ def test_who_else_may_read_it(mode: int, is_private: bool, write_config: WriteCo
 def test_an_empty_file_has_the_defaults(write_config: WriteConfig) -> None:
     file = load_config(write_config("")).file
     assert (file.accounts, file.channels, file.routes) == ({}, {}, ())
-    assert set(file.rules) == {"blind", "rejected", "changed-shape", "exhausted"}
+    vendors, ours = (
+        {"blind", "rejected", "changed-shape", "exhausted"},
+        {"channel-failing", "config-refused", "store-failing"},
+    )
+    assert set(file.rules) == vendors | ours
     assert (file.daemon.state, file.daemon.timezone, file.daemon.interval) == (None, "UTC", timedelta(minutes=5))
 
 

@@ -262,7 +262,7 @@ def test_a_poll_that_is_being_recorded_at_a_stop_counts_once(tmp_path: Path) -> 
 
 
 def test_a_send_that_breaks_is_not_tried_each_second(tmp_path: Path) -> None:
-    """Broken not by the service but by us: nothing of it is in the store, where a channel's pause is else."""
+    """Broken not by the service but by us."""
     tries: list[str] = []
 
     def count(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -279,10 +279,11 @@ def test_a_send_that_breaks_is_not_tried_each_second(tmp_path: Path) -> None:
                 assert all(isinstance(result, ValueError | None) for result in results)
                 return len(tries)
 
-            owe(plan, "no JSON")
+            owe(plan)
+            change(plan, "INSERT INTO holds (id, kind, matcher, from_at) VALUES ('h', 'no kind', '{}', '2026')")
             assert [await deliver(seconds) for seconds in (0, 1, 2, 3)] == [1, 1, 1, 1]
             assert [await deliver(seconds) for seconds in (6, 7, 12)] == [2, 2, 2]
-            change(plan, "UPDATE changes SET \"values\" = '{}'")
+            change(plan, "DELETE FROM holds")
             await deliver(60)
             assert len(inbox.received) == 1
 
@@ -291,7 +292,7 @@ def test_a_send_that_breaks_is_not_tried_each_second(tmp_path: Path) -> None:
         asyncio.run(go(inbox, make(tmp_path, url=webhook.url)))
 
 
-def owe(plan: Plan, values: str) -> None:
+def owe(plan: Plan) -> None:
     """A change that is owed to the channel, as judging leaves it."""
     at = "2026-11-21T12:00:00.000000Z"
     change(
@@ -303,10 +304,10 @@ def owe(plan: Plan, values: str) -> None:
         plan,
         f"""INSERT INTO changes (id, episode, rule, account, meter, kind, new, at, reason, unsaid, "values", before)
         VALUES ('c', 'e', 'low-credits', 'growth', 'credits', 'opened', 'warning', '{at}', 'condition is true', 0,
-                '{values}', '{{}}')""",
+                '{{}}', '{{}}')""",
     )
-    owed = f"('n', 'c', 'ops', '{at}', 'waiting')"
-    change(plan, f"INSERT INTO notices (id, change, channel, due_at, state) VALUES {owed}")
+    owed = f"('n', 'c', 'ops', '{at}', '{at}', 'waiting')"
+    change(plan, f"INSERT INTO notices (id, change, channel, due_at, owed_since, state) VALUES {owed}")
 
 
 # --- polls

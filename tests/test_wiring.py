@@ -325,13 +325,13 @@ def test_this_is_fine(text: str, write_config: WriteConfig) -> None:
 
 def test_a_disabled_account_is_neither_polled_nor_judged(write_config: WriteConfig) -> None:
     made = plan(write_config(f"{ACCOUNT}[accounts.old]\nprovider = 'cargo'\nenabled = false\napi_key = 'x'"))
-    assert set(made.scheduled) == set(made.outline.ruleset.accounts) == {"voice"}
+    assert set(made.scheduled) == set(made.outline.accounts) == {"voice"}
 
 
 def test_what_is_stored_can_be_shown_without_the_secrets(write_config: WriteConfig) -> None:
     text = '[accounts.voice]\nprovider = "cekura"\napi_key = { env = "NOT_SET" }\n[channels.ops]\nurl = { env = "NO" }'
-    assert set(outline(write_config(text)).ruleset.accounts) == {"voice"}
-    assert not outline(write_config("")).ruleset.accounts
+    assert set(outline(write_config(text)).accounts) == {"voice"}
+    assert not outline(write_config("")).accounts
 
 
 # --- what it becomes

@@ -14,6 +14,7 @@ from budgetd_rules.explanation import supposed
 from budgetd_rules.judgement import FROM_HISTORY, Route
 from budgetd_rules.memory import ChangeKind, Watch, WatchKey
 from budgetd_rules.meters import Account, Kind, family
+from budgetd_rules.ourselves import ACCOUNT, own_meters
 from budgetd_rules.polls import CONNECTION
 from budgetd_rules.rule import Level, Rule
 
@@ -27,11 +28,11 @@ def warnings(outline: Outline) -> list[str]:
     if not own and all(rule.on.kinds == {Kind.CONNECTION} for rule in rules):
         what = "there is none but the built-in ones: nobody will be told what runs out"
         lines.append(config.problem("rules", what))
-    if not outline.ruleset.accounts:
+    if not outline.accounts:
         lines.append(config.problem("accounts", "none is enabled: nothing will be polled"))
     if not routing.group_wait:
         lines.append(config.problem("channels", "there is none: nobody will be told anything"))
-    routed = {name for route in routing.routes for name in route.channels}
+    routed = {name for route in routing.routes for name in route.channels} | set(routing.fallbacks.values())
     unrouted = [name for name in routing.group_wait if routing.routes and name not in routed]
     lines += [config.problem(f"channels.{name}", "no route leads to it: it will be told nothing") for name in unrouted]
     lines += [config.problem(*found) for found in _idle_routes(routing.routes)]
@@ -60,7 +61,7 @@ def _in_vain(rule: Rule, outline: Outline) -> Iterator[tuple[str, str]]:
     """Pairs of a key and a line: the rule watches nothing, or what it reads is never there."""
     watched = [meter for _, meter in _watched(rule, outline)]
     connected = any(_connections(rule, outline))
-    if outline.ruleset.accounts and not watched and not connected:
+    if outline.accounts and not watched and not connected:
         yield f"rules.{rule.name}.on", f"matches no meter{_nearest(rule, outline)}"
     given = sorted(frozenset[str]().union(*(meter.gives for meter in watched)))
     for name in sorted(rule.own_names - FROM_HISTORY) if watched else ():
@@ -71,7 +72,7 @@ def _in_vain(rule: Rule, outline: Outline) -> Iterator[tuple[str, str]]:
 
 def _accounts(rule: Rule, outline: Outline) -> Collection[Account]:
     """Those that it may watch: of a thousand accounts with a rule each, not all for each."""
-    accounts = outline.ruleset.accounts
+    accounts = outline.accounts
     return [accounts[rule.on.account]] if rule.on.account in accounts else accounts.values()
 
 
@@ -82,8 +83,11 @@ def _watched(rule: Rule, outline: Outline) -> Iterator[tuple[Account, Meter]]:
                 yield account, meter
 
 
-def _connections(rule: Rule, outline: Outline) -> Iterator[Account]:
-    return (one for one in _accounts(rule, outline) if rule.watches(one, CONNECTION, Kind.CONNECTION))
+def _connections(rule: Rule, outline: Outline) -> Iterator[tuple[Account, str]]:
+    """Those of accounts, and budgetd's own."""
+    connections = [(account, CONNECTION) for account in _accounts(rule, outline)]
+    connections += [(ACCOUNT, meter) for meter in own_meters(outline.routing.group_wait)]
+    return (one for one in connections if rule.watches(*one, Kind.CONNECTION))
 
 
 def _example(rule: Rule, meter: Meter) -> str:
@@ -94,10 +98,10 @@ def _example(rule: Rule, meter: Meter) -> str:
 
 def _nearest(rule: Rule, outline: Outline) -> str:
     """What was probably meant, for the first name that is none; else what meters there are."""
-    accounts = outline.ruleset.accounts
-    providers = {account.provider for account in accounts.values()}
+    providers = {account.provider for account in outline.accounts.values()}
     meters = sorted({meter for provider in providers for meter in outline.providers[provider].meters})
-    for name, known in ((rule.on.account, accounts), (rule.on.provider, providers), (rule.on.meter, meters)):
+    named = outline.ruleset.accounts
+    for name, known in ((rule.on.account, named), (rule.on.provider, providers), (rule.on.meter, meters)):
         if not any(fnmatchcase(one, family(name)) for one in known):
             return f": none is called {name}{did_you_mean(name, list(known))}"
     return f"; there are {', '.join(meters)} and {CONNECTION}"
@@ -147,7 +151,7 @@ def _takes_everything(route: Route) -> bool:
 def _unheard(rule: Rule, outline: Outline) -> Iterator[tuple[str, str]]:
     """The levels of the rule that no route takes to a channel, with the accounts where it is only some of them."""
     watched = [(account, _example(rule, meter), meter.kind) for account, meter in _watched(rule, outline)]
-    watched += [(account, CONNECTION, Kind.CONNECTION) for account in _connections(rule, outline)]
+    watched += [(account, meter, Kind.CONNECTION) for account, meter in _connections(rule, outline)]
     unheard: dict[Level, dict[str, None]] = {}
     for account, meter, kind in watched:
         for change in supposed(rule, Watch(key=WatchKey(rule.name, account.name, meter)), _AT_ANY_TIME):

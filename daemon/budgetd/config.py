@@ -141,6 +141,7 @@ class ChannelTable(Table):
     group_wait: DurationOrZero = timedelta(seconds=5)
     quiet: Annotated[QuietHours, BeforeValidator(_one_or_more)] = ()
     timezone: Annotated[str, AfterValidator(_zone)] | None = None
+    fallback: str | None = None
 
 
 class MatchTable(Table):

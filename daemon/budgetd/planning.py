@@ -33,10 +33,10 @@ from budgetd.errors import ConfigError
 from budgetd.validation import did_you_mean
 from budgetd_rules.judgement import AT_ONCE, Route, Routing, Ruleset
 from budgetd_rules.meters import Account
+from budgetd_rules.ourselves import ACCOUNT, OURSELVES
 from budgetd_rules.rule import Clockwork, Level, Rule, RuleError, RuleText, Selector, Steps, build_rule
 from budgetd_rules.schedules import Quiet
 
-OURSELVES: Final = "budgetd"
 STALE_INTERVALS: Final = 3
 T = TypeVar("T")
 
@@ -50,6 +50,11 @@ class Outline:
     providers: Mapping[str, Provider]
     ruleset: Ruleset
     routing: Routing
+
+    @property
+    def accounts(self) -> Mapping[str, Account]:
+        """Those of the config; the ruleset has budgetd itself as well."""
+        return {name: account for name, account in self.ruleset.accounts.items() if name != OURSELVES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +114,8 @@ class _Planner:
             config=self.config,
             zone=ZoneInfo(daemon.timezone),
             providers=providers,
-            ruleset=Ruleset(rules, accounts),
-            routing=Routing(routes=routes, group_wait=waits, quiet=quiet),
+            ruleset=Ruleset(rules, [*accounts, ACCOUNT]),
+            routing=Routing(routes=routes, group_wait=waits, quiet=quiet, fallbacks=self._fallbacks()),
         )
 
     def scheduled(self, providers: Mapping[str, Provider]) -> dict[str, Scheduled]:
@@ -231,6 +236,17 @@ class _Planner:
         if problem:
             self._problem(key, problem)
         return url
+
+    def _fallbacks(self) -> dict[str, str]:
+        named = {name: table.fallback for name, table in self.file.channels.items() if table.fallback is not None}
+        for name, fallback in named.items():
+            key = f"channels.{name}.fallback"
+            if fallback == name:
+                self._problem(key, "a channel that can't be told anything is no fallback for itself; name another")
+            elif fallback not in self.file.channels:
+                hint = did_you_mean(fallback, list(self.file.channels))
+                self._problem(key, f"no channel is named {fallback!r}{hint}")
+        return named
 
     def _route(self, number: int, table: RouteTable) -> Route:
         for channel in table.channels:

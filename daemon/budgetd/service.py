@@ -17,9 +17,10 @@ from typing import Any, Final
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from budgetd import systemd
-from budgetd.errors import BudgetdError, ConfigError
+from budgetd.errors import BudgetdError, ConfigError, StoreError
 from budgetd.judge import judge_all, judge_due
 from budgetd.planning import Plan
+from budgetd.store import troubles
 from budgetd.wiring import Wired, rewire
 from budgetd_rules.judgement import Judgement
 
@@ -52,9 +53,11 @@ class Service:
         self._shift_ends = asyncio.Event()
         self._next: Plan | None = None
         self._last_errors: dict[str, str] = {}
+        # Nothing can be written down of these while they last.
+        self._store_failures, self._store_failing = 0, ""
         self._progress: dict[str, float] = {}
         self._collector = wired.collector(self.spawn, self._wakes["record"].set)
-        self._outbox = wired.outbox(self.spawn, self._wakes["deliver"].set)
+        self._outbox = wired.outbox(self.spawn, self._wake_after_sending)
         self._scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
         )
@@ -75,7 +78,9 @@ class Service:
 
     async def _shift(self) -> None:
         """1. judge what is stored  2. start the rooms  3. say ready  4. wait for a signal  5. stop in order."""
-        await self._judge(judge_all, self._clock())
+        wired, now = self._wired, self._clock()
+        await wired.worker.run(troubles.begin, wired.db, list(wired.channels), now)
+        await self._judge(judge_all, now)
         await self._plan()
         rooms = [
             asyncio.create_task(self._room("collect", self._collect)),
@@ -94,7 +99,7 @@ class Service:
     def _take_over(self, plan: Plan) -> None:
         self._wired = rewire(self._wired, plan)
         self._collector = self._wired.collector(self.spawn, self._wakes["record"].set)
-        self._outbox = self._wired.outbox(self.spawn, self._wakes["deliver"].set)
+        self._outbox = self._wired.outbox(self.spawn, self._wake_after_sending)
         self._next = None
         self._shift_ends.clear()
 
@@ -104,14 +109,15 @@ class Service:
             return
         try:
             plan = await asyncio.to_thread(self._load)
+            state = self._wired.plan.outline.config.state
+            if plan.outline.config.state != state:
+                raise ConfigError([f"daemon.state: the database stays {state} until a restart"])
         except ConfigError as error:
             for problem in error.problems:
                 logger.error("config not taken, the old one stays", extra={"problem": problem})
-            return
-        state = self._wired.plan.outline.config.state
-        if plan.outline.config.state != state:
-            what = f"daemon.state: the database stays {state} until a restart"
-            logger.error("config not taken, the old one stays", extra={"problem": what})
+            wired = self._wired
+            await wired.worker.run(troubles.refuse_config, wired.db, error.problems[0], self._clock())
+            self._wakes["judge"].set()
             return
         if not self._shift_ends.is_set():
             self._next = plan
@@ -153,7 +159,10 @@ class Service:
         """Whatever fails is logged, once for each new reason, and tried again by whoever wakes next."""
         try:
             await work
-        except Exception as error:  # the one broad handler: a bug in one job must not end the others
+        except Exception as error:  # a bug in one job must not end the others
+            if isinstance(error, StoreError):
+                self._store_failures += 1
+                self._store_failing = self._store_failing or f"from {self._clock():%H:%M} UTC on: {error}"
             said = f"{type(error).__name__}: {error}"
             if self._last_errors.get(name) != said:
                 self._last_errors[name] = said
@@ -174,7 +183,17 @@ class Service:
                 self._wakes["collect"].set()
 
     async def _judge_due(self, now: datetime) -> None:
+        if self._store_failures:
+            await self._note_store(now)
         await self._judge(judge_due, now)
+
+    async def _note_store(self, now: datetime) -> None:
+        """That writes failed can be told only once they work again: it has begun and is over, which is one message."""
+        wired, detail = self._wired, f"{self._store_failures} failures {self._store_failing}"
+        await wired.worker.run(troubles.note_store, wired.db, self._store_failures, detail, now)
+        await self._judge(judge_due, now)
+        await wired.worker.run(troubles.note_store, wired.db, 0, detail, now)
+        self._store_failures, self._store_failing = 0, ""
 
     async def _judge(self, judging: Callable[..., Judgement], now: datetime) -> None:
         wired = self._wired
@@ -187,6 +206,10 @@ class Service:
             )
         if judgement.notices:
             self._wakes["deliver"].set()
+
+    def _wake_after_sending(self) -> None:
+        self._wakes["deliver"].set()
+        self._wakes["judge"].set()
 
     # --- the clock and signals
 
@@ -223,7 +246,7 @@ class Service:
     async def _plan(self) -> None:
         now = self._clock()
         await self._collector.plan(now)
-        await self._outbox.plan(now, self._wired.routing.group_wait)
+        await self._outbox.plan(now, self._wired.routing)
 
     async def _feed_watchdog(self) -> None:
         """Only while the store answers and every room has moved lately."""

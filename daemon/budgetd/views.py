@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
+from budgetd.store.outbox import Entry
 from budgetd.store.status import AccountStatus, ChannelStatus, EpisodeStatus, NoticeStatus
 from budgetd_rules.encoding import at, maybe_at, write_value
 from budgetd_rules.holds import Hold, HoldKind
@@ -116,6 +117,26 @@ def hold_json(hold: Hold) -> Json:
         "account": hold.account,
         "meter": hold.meter,
         "labels": dict(hold.labels),
+    }
+
+
+def entry_json(entry: Entry) -> Json:
+    return {
+        "id": entry.id,
+        "channel": entry.channel,
+        "state": entry.state,
+        "reason": entry.reason,
+        "episode": entry.episode,
+        "rule": entry.rule,
+        "account": entry.account,
+        "meter": entry.meter,
+        "change": entry.kind,
+        "level": entry.level.label if entry.level is not None else None,
+        "since": at(entry.since),
+        "settled_at": maybe_at(entry.settled_at),
+        "tries": entry.tries,
+        "last_error": entry.last_error,
+        "next_try": maybe_at(entry.next_try_at),
     }
 
 

@@ -10,8 +10,10 @@ from types import MappingProxyType
 from typing import Final
 
 from budgetd_rules.evaluation import decisive_values, evaluate
+from budgetd_rules.handover import heir
 from budgetd_rules.memory import Change, ChangeKind, Episode, Reason, Watch, WatchKey
 from budgetd_rules.meters import Account, Kind, MeterKey, View
+from budgetd_rules.ourselves import channel_of
 from budgetd_rules.rule import Level, Rule
 from budgetd_rules.schedules import Quiet
 from budgetd_rules.watches import end, park, step
@@ -90,12 +92,13 @@ class Route:
 class Routing:
     """The routes in order, how long each channel collects before it sends, and when it is quiet.
 
-    Without routes, all goes to all.
+    Without routes, all goes to all. `fallbacks` names for a channel the one that is told instead where it can't be.
     """
 
     routes: tuple[Route, ...]
     group_wait: Mapping[str, timedelta]
     quiet: Mapping[str, Quiet] = field(default_factory=dict)
+    fallbacks: Mapping[str, str] = field(default_factory=dict)
 
     def channels(self, change: Change, account: Account, kind: Kind) -> Mapping[str, timedelta]:
         """channel -> after how long it is told. Of several routes to a channel the soonest counts."""
@@ -253,7 +256,7 @@ def owe(
     if change.kind is ChangeKind.RESOLVED:
         waits = dict.fromkeys(told.get(change.episode or "", ()), AT_ONCE)
     elif account is not None and kind is not None:
-        waits = routing.channels(change, account, kind)
+        waits = _besides(channel_of(*change.key.of_meter), routing.channels(change, account, kind), routing)
     if change.kind is ChangeKind.REMINDED:
         # A reminder escalates nothing: it goes to those who know already.
         knowing = heard.get(change.episode or "", ())
@@ -269,3 +272,12 @@ def _notice(change: Change, channel: str, after: timedelta, group_wait: timedelt
         due_at=change.at + max(after, group_wait),
         delay=after or None,
     )
+
+
+def _besides(failing: str | None, waits: Mapping[str, timedelta], routing: Routing) -> Mapping[str, timedelta]:
+    """That a channel fails is never told through itself: if the routes name no other, through its fallback or any."""
+    if failing not in waits:
+        return waits
+    others = {channel: after for channel, after in waits.items() if channel != failing}
+    instead = heir(tuple(routing.group_wait), routing.fallbacks.get(failing), {failing})
+    return others or ({instead: AT_ONCE} if instead else {})

@@ -83,7 +83,7 @@ def _digest(facts: Sequence[Fact], zone: tzinfo, now: datetime) -> list[str]:
 
 def _brief(fact: Fact, zone: tzinfo, now: datetime) -> str:
     as_of = _as_of(fact, zone, now) if fact.view and fact.view.stale else ""
-    return f"{_title(fact, zone, now)}{as_of} [{_reference(fact)}]{_repeat(fact)}"
+    return f"{_title(fact, zone, now)}{as_of} [{_reference(fact)}]{_handed(fact)}{_repeat(fact)}"
 
 
 def _summary(facts: Sequence[Fact]) -> str:
@@ -135,6 +135,7 @@ def _body(fact: Fact, zone: tzinfo, now: datetime) -> list[str]:
     lines += _course(fact, zone, now)
     lines += [f"Rule {key.rule}: {_conditions(fact.rule)}"] if fact.rule else []
     lines += _now(fact)
+    lines += [f"Told here because it {fact.line.handed}"] if fact.line.handed else []
     if not fact.line.is_over:
         lines += [f"At zero: {account.at_zero}"] if account.at_zero else []
         lines += [f"Owner: {account.owner}"] if account.owner else []
@@ -147,6 +148,10 @@ def _body(fact: Fact, zone: tzinfo, now: datetime) -> list[str]:
 
 def _repeat(fact: Fact) -> str:
     return " · may be a repeat: it is not known whether an earlier try arrived" if fact.line.may_repeat else ""
+
+
+def _handed(fact: Fact) -> str:
+    return f" · {fact.line.handed}" if fact.line.handed else ""
 
 
 def _as_of(fact: Fact, zone: tzinfo, now: datetime) -> str:

@@ -23,12 +23,16 @@ ALWAYS_AUDIBLE: Final = Quiet()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owed:
-    """A notice that waits, with its change, how often it was tried, and whether a try's outcome is unknown."""
+    """A notice that waits, with its change, how often it was tried, and whether a try's outcome is unknown.
+
+    `handed`: why another channel was not told it, where it is told here instead.
+    """
 
     notice: Notice
     change: Change
     attempts: int = 0
     outcome_unknown: bool = False
+    handed: str | None = None
 
 
 class Told(StrEnum):
@@ -56,6 +60,7 @@ class Line:
     notices: tuple[str, ...]
     attempts: int = 0
     may_repeat: bool = False
+    handed: str | None = None
 
     @property
     def newest(self) -> str:
@@ -267,7 +272,7 @@ def _tell_ended(subject: _Subject, resolved: Owed) -> Line | str:
         return _line(Told.RESOLVED, subject, resolved)
     if any(one.notice.state is NoticeState.HELD and one.notice.hold != QUIET for one in subject.due):
         return "over before the silence was"
-    if len(subject.due) > 1:
+    if len(subject.due) > 1 or resolved.handed:
         return _line(Told.PASSED, subject, resolved)
     return "resolved, and never told"
 
@@ -289,6 +294,7 @@ def _line(told: Told, subject: _Subject, telling: Owed) -> Line:
         notices=tuple(one.notice.id for one in owed),
         attempts=max(one.attempts for one in owed),
         may_repeat=owed[-1].outcome_unknown,
+        handed=next((one.handed for one in owed if one.handed), None),
     )
 
 

@@ -1,5 +1,6 @@
 """Values, moments and meters in words; and whatever a vendor supplied, made harmless before it stands in a text."""
 
+import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
@@ -7,6 +8,7 @@ from decimal import ROUND_DOWN, Decimal
 from typing import Final
 
 from budgetd_rules.meters import Kind, View
+from budgetd_rules.ourselves import CONFIG, OURSELVES, STORE, channel_of
 from budgetd_rules.values import UNKNOWN, Unknown, Unlimited, Value
 
 
@@ -62,13 +64,38 @@ def _cap(view: View, _zone: tzinfo, _now: datetime) -> str:
 
 
 def _connection(view: View, _zone: tzinfo, _now: datetime) -> str:
+    if view.key.account == OURSELVES:
+        return _own(view)
     cause, failures = view.fields["cause"], view.fields["failures"]
     if failures is UNKNOWN:
         return "no poll lately"
     if failures == 0:
         return "polls succeed"
-    times = "once" if failures == 1 else f"{show(failures)} times in a row"
-    return f"polls fail, {show(cause).replace('_', ' ')} ({times})"
+    return f"polls fail, {show(cause).replace('_', ' ')} ({_times(failures)})"
+
+
+def _times(failures: Value) -> str:
+    return "once" if failures == 1 else f"{show(failures)} times in a row"
+
+
+def _own(view: View) -> str:
+    """Of budgetd itself: a channel, the config or the store."""
+    channel, failures = channel_of(*view.key), view.fields["failures"]
+    if channel is None:
+        fine, failing = _OWN.get(view.key.meter, (f"{view.key.meter} works", f"{view.key.meter} fails"))
+        return failing if failures != 0 else fine
+    if failures == 0:
+        return f"channel {channel} works"
+    said = _STATUS.search(show(view.fields["detail"]))
+    why = said[0] if said else show(view.fields["cause"]).replace("_", " ")
+    return f"channel {channel} fails ({_times(failures)}, {why})"
+
+
+_OWN: Final[Mapping[str, tuple[str, str]]] = {
+    CONFIG: ("the config is in force", "a new config is refused, the old one stays"),
+    STORE: ("the database works", "the database could not be written"),
+}
+_STATUS: Final = re.compile(r"error=\d{3}")
 
 
 _DESCRIBE: Final[Mapping[Kind, Callable[[View, tzinfo, datetime], str]]] = {

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from importlib.metadata import version
@@ -24,6 +25,7 @@ from budgetd.cli.invocation import (
     print_json,
     read_clock,
 )
+from budgetd.cli.outbox import outbox_app
 from budgetd.cli.tables import Printer
 from budgetd.cli.testing import run_tests
 from budgetd.collect.poll import poll as poll_once
@@ -42,6 +44,7 @@ from budgetd.validation import did_you_mean
 from budgetd.wiring import wire
 from budgetd_rules.messages import Message
 from budgetd_rules.meters import View, view
+from budgetd_rules.ourselves import OURSELVES
 from budgetd_rules.polls import Poll
 from budgetd_rules.rule import Level
 
@@ -163,12 +166,14 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     )
     accounts = [
         (found.accounts.get(name) or AccountStatus(name=name), account.provider)
-        for name, account in outline.ruleset.accounts.items()
+        for name, account in outline.accounts.items()
     ]
+    if troubled := _in_trouble(found.accounts.get(OURSELVES)):
+        accounts.append((troubled, OURSELVES))
     readings = [reading for account, _ in accounts for reading in account.readings]
     viewed = views_of(db, outline.ruleset, readings, now) if db else {}
     channels = [found.channels.get(name) or ChannelStatus(name=name) for name in outline.routing.group_wait]
-    channels += [channel for name, channel in found.channels.items() if name not in outline.routing.group_wait]
+    channels += [one for name, one in found.channels.items() if name not in outline.routing.group_wait and one.owed]
     quiet = {name: until for name, hours in outline.routing.quiet.items() if (until := hours.until(now))}
     if as_json:
         shapes = [
@@ -189,10 +194,18 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         printer.say("no open episodes")
     printer.say("")
     printer.channels(channels, quiet)
+    if dead := sum(channel.dead for channel in channels):
+        printer.say(f"\n{dead} notice{'' if dead == 1 else 's'} could not be told: see `budgetd outbox`", "bold red")
     if found.holds:
         printer.say("")
         printer.holds(found.holds)
     _print_gaps(printer, outline, [one for meters in viewed.values() for one in meters.values()], found.unrouted)
+
+
+def _in_trouble(ourselves: AccountStatus | None) -> AccountStatus | None:
+    """budgetd itself, which is shown only with what fails."""
+    failing = tuple(one for one in ourselves.readings if one.number("failures") != 0) if ourselves else ()
+    return replace(ourselves, readings=failing) if ourselves and failing else None
 
 
 def _print_gaps(printer: Printer, outline: Outline, seen: Sequence[View], unrouted: int) -> None:
@@ -203,7 +216,8 @@ def _print_gaps(printer: Printer, outline: Outline, seen: Sequence[View], unrout
     if unwatched:
         printer.say(f"\nwatched by no rule: {', '.join(unwatched)}")
     if unrouted:
-        printer.say(f"\n{unrouted} changes of open episodes were told to no channel: no route took them", "yellow")
+        why = "no route took them, or only to the channel that fails"
+        printer.say(f"\n{unrouted} changes of open episodes were told to no channel: {why}", "yellow")
 
 
 @app.command()
@@ -286,3 +300,4 @@ app.command()(ack)
 app.command()(silence)
 app.command("test")(run_tests)
 app.add_typer(holds_app, name="holds")
+app.add_typer(outbox_app, name="outbox")

@@ -1,6 +1,6 @@
 """`explain` and `history`: why something was told or was not, and what was read. Both only look."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -22,6 +22,7 @@ from budgetd_rules.explanation import Explanation, Known
 from budgetd_rules.explanation import explain as explain_watches
 from budgetd_rules.holds import Holds
 from budgetd_rules.meters import KINDS, Account, Kind, MeterKey, family
+from budgetd_rules.ourselves import OURSELVES, own_meters
 from budgetd_rules.polls import CONNECTION
 from budgetd_rules.rule import Selector
 from budgetd_rules.sending import Escalation
@@ -122,6 +123,8 @@ def _kinds(outline: Outline, rule: str, account: str, known: Known) -> dict[str,
 
 def _provided(outline: Outline, account: str) -> dict[str, tuple[Kind, str]]:
     """meter, or family of meters -> kind and unit."""
+    if account == OURSELVES:
+        return dict.fromkeys(own_meters(outline.routing.group_wait), (Kind.CONNECTION, ""))
     provider = outline.providers[outline.config.file.accounts[account].provider]
     meters = {meter.name: (meter.kind, meter.unit) for meter in provider.meters.values()}
     return {**meters, CONNECTION: (Kind.CONNECTION, "")}
@@ -156,7 +159,7 @@ def history(
         raise UsageError(f"{outline.config.state}: nothing yet: the daemon has not run on this config")
     with database.read(db):
         meters = stored.load_meters(db, account)
-        _require_meter(meter, account, list(meters))
+        _require_meter(meter, account, meters)
         spells = stored.load_spells(db, MeterKey(account, meter), since=begin)
     kind, unit = meters[meter] or _like(meter, _provided(outline, account)) or (None, "")
     told = [(spell, headline_at_end(spell, MeterKey(account, meter), kind)) for spell in spells]
@@ -170,13 +173,15 @@ def history(
         page.say(f"nothing was read of {account} {meter} in the last {since}")
 
 
-def _require_meter(meter: str, account: str, known: list[str]) -> None:
+def _require_meter(meter: str, account: str, known: Collection[str]) -> None:
+    if account == OURSELVES:
+        raise UsageError("of budgetd itself no history is kept: see `budgetd episodes --all`")
     if meter == CONNECTION:
         raise UsageError(
             f"a connection's course is kept as outages and episodes: see `budgetd explain blind {account}`"
         )
     if meter not in known:
-        raise UsageError(f"account {account} has no meter {meter!r}{did_you_mean(meter, known)}")
+        raise UsageError(f"account {account} has no meter {meter!r}{did_you_mean(meter, list(known))}")
 
 
 def _length(text: str) -> timedelta:

@@ -34,7 +34,7 @@ def ack(
 ) -> None:
     """Say "I know" of an episode: no reminders, no escalation. Worse and over are still told."""
     outline, now = load_outline(config), read_clock()
-    with _store(outline) as db:
+    with appendable(outline) as db:
         found = load_episodes(db, episode, outline.ruleset.accounts, now, ended_too=False)
         open_ones = [one.episode for one in found if one.episode.ended_at is None]
         if len(open_ones) != 1:
@@ -47,7 +47,7 @@ def ack(
             from_at=now,
             until_at=None if until in ("resolved", "worse") else _date(until, outline.zone, now),
             worse_than=open_ones[0].level if until == "worse" else None,
-            by=_who(),
+            by=who(),
             comment=comment,
         )
         hold = holds.add_hold(db, wanted)
@@ -76,14 +76,14 @@ def silence(
         kind=HoldKind.SILENCE,
         from_at=now,
         until_at=now + _length(how_long),
-        by=_who(),
+        by=who(),
         comment=comment,
         rule=rule or "*",
         account=account or "*",
         meter=meter or "*",
         labels=labels,
     )
-    with _store(outline) as db:
+    with appendable(outline) as db:
         hold = holds.add_hold(db, wanted)
     assert hold.until_at
     until = moment(hold.until_at, outline.zone, now)
@@ -110,22 +110,22 @@ def list_holds(
 def end_hold(hold: Annotated[str, typer.Argument(help="Its id.")], config: ConfigOption = None) -> None:
     """End an ack or a silence now."""
     outline, now = load_outline(config), read_clock()
-    with _store(outline) as db:
+    with appendable(outline) as db:
         active = [one.id for one in holds.load_holds(db, now)]
         if hold not in active:
             raise UsageError(f"no active hold has the id {hold!r}{did_you_mean(hold, active)}")
-        holds.end_hold(db, hold, _who(), now)
+        holds.end_hold(db, hold, who(), now)
     print(f"{hold}: ended")
 
 
-def _store(outline: Outline) -> Store:
+def appendable(outline: Outline) -> Store:
     db = database.open_for_appending(outline.config.state)
     if db is None:
         raise UsageError(f"{outline.config.state}: nothing yet: the daemon has not run on this config")
     return db
 
 
-def _who() -> str:
+def who() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):

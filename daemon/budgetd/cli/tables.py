@@ -10,6 +10,7 @@ from rich.text import Text
 
 from budgetd.collect.plans import Meter, Param
 from budgetd.collect.provider import Provider
+from budgetd.store.outbox import Entry
 from budgetd.store.status import AccountStatus, ChannelStatus, EpisodeStatus, NoticeStatus
 from budgetd_rules.holds import Hold, HoldKind
 from budgetd_rules.judgement import NoticeState
@@ -20,6 +21,11 @@ from budgetd_rules.values import UNKNOWN
 from budgetd_rules.wording import describe, harmless, moment, show
 
 _STYLES: Mapping[Level, str] = {Level.CRITICAL: "bold red", Level.WARNING: "yellow", Level.INFO: "cyan"}
+_STATE_STYLES: Mapping[NoticeState, str] = {
+    NoticeState.DEAD: "bold red",
+    NoticeState.HELD: "cyan",
+    NoticeState.WAITING: "yellow",
+}
 
 
 class Printer:
@@ -126,8 +132,19 @@ class Printer:
         for one in channels:
             waiting = f"{one.waiting} ({one.later} later)" if one.later else str(one.waiting)
             held = f"{one.held}, quiet until {self._when(quiet[one.name])}" if one.name in quiet else str(one.held)
-            counts = (waiting, held, str(one.dead))
+            counts = (waiting, held, Text(str(one.dead), "bold red" if one.dead else ""))
             table.add_row(one.name, self._when(one.last_success), *counts, one.last_error or "")
+        self._console.print(table)
+
+    def outbox(self, entries: Iterable[Entry]) -> None:
+        table = self._table("notice", "what", "state", "since", "tries", "next try", "why, or the last error")
+        for one in entries:
+            level = f" {one.level.label}" if one.level is not None else ""
+            what = f"{one.kind}{level} {one.account} {harmless(one.meter)}"
+            state = Text(one.state, _STATE_STYLES.get(one.state, ""))
+            next_ = self._when(one.next_try_at) if one.next_try_at else ""
+            why = one.reason or one.last_error or ""
+            table.add_row(one.id, what, state, self._when(one.since), str(one.tries), next_, harmless(why))
         self._console.print(table)
 
     def providers(self, providers: Iterable[Provider]) -> None:

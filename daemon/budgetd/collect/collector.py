@@ -1,19 +1,24 @@
 """The collecting room: polls what is due, some at a time and no account twice at once, and records what came."""
 
 import asyncio
+import logging
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from budgetd.collect.poll import poll
 from budgetd.collect.sources import Source
+from budgetd.errors import StoreError
 from budgetd.http import Client
 from budgetd.store import polls
 from budgetd.store.database import Store
 from budgetd.store.polls import Finished
 from budgetd.threads import Spawn, Worker
+from budgetd_rules.polls import Cause, Outage
+
+logger = logging.getLogger(__name__)
 
 IN_FLIGHT: Final = 100
 LINGER: Final = timedelta(milliseconds=50)
@@ -92,11 +97,31 @@ class Collector:
         batch = list(self._finished)
         if not batch:
             return False
-        await self._worker.run(polls.record, self._db, batch)
+        if await self._recorded(batch):
+            self._take_out(batch)
+            return True
+        # One of them can't be recorded, and must not keep back the others.
+        for one in batch:
+            if not await self._recorded([one]):
+                await self._recorded([_lost(one)])
+            self._take_out([one])
+        return True
+
+    async def _recorded(self, batch: Sequence[Finished]) -> bool:
+        """False where it failed in a way nobody foresaw. Raises StoreError: then all wait, for the store takes none."""
+        try:
+            await self._worker.run(polls.record, self._db, batch)
+        except StoreError:
+            raise
+        except Exception:
+            logger.exception("not recorded", extra={"accounts": [one.poll.account for one in batch]})
+            return False
+        return True
+
+    def _take_out(self, batch: Sequence[Finished]) -> None:
         del self._finished[: len(batch)]
         for one in batch:
             del self._in_flight[one.poll.account]
-        return True
 
     async def stop(self) -> None:
         """Gives up the polls in flight, and records those that have ended."""
@@ -104,6 +129,12 @@ class Collector:
             task.cancel()
         await asyncio.gather(*self._in_flight.values(), return_exceptions=True)
         await self.record()
+
+
+def _lost(one: Finished) -> Finished:
+    """What is recorded of a poll that can't be: that it was malformed, and when the next one is due."""
+    lost = Outage(request="answer", cause=Cause.MALFORMED, detail="what came could not be recorded; see the log")
+    return replace(one, poll=replace(one.poll, readings=(), outages=(lost,), answered=frozenset(), identity=None))
 
 
 def next_poll_at(now: datetime, interval: timedelta, account: str) -> datetime:

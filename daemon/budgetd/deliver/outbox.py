@@ -10,14 +10,15 @@ from typing import Final
 
 from budgetd.deliver.channels import Channel, Sent
 from budgetd.errors import StoreError
-from budgetd.store import notices
+from budgetd.store import handover, notices, requests
 from budgetd.store.database import Store
 from budgetd.store.notices import ChannelState, Outcome, Waiting
 from budgetd.threads import Spawn, Worker
 from budgetd_rules.holds import Holds
-from budgetd_rules.judgement import Ruleset
+from budgetd_rules.judgement import Routing, Ruleset
 from budgetd_rules.messages import Fact, Message, compose
 from budgetd_rules.meters import Account, view
+from budgetd_rules.ourselves import NOT_COMPOSED
 from budgetd_rules.schedules import Quiet
 from budgetd_rules.settlement import ALWAYS_AUDIBLE, Line, Settled, Settlement, receipts, settle
 
@@ -27,6 +28,8 @@ FIRST_RETRY: Final = timedelta(seconds=5)
 LONGEST_RETRY: Final = timedelta(minutes=15)
 # From here on a channel's messages go one by one: perhaps it is one of them that the service refuses.
 SINGLY_AFTER: Final = 3
+# After a start, or a sleep, no notice dies of its age before its channel was tried again for this long.
+PATIENCE: Final = 2 * LONGEST_RETRY
 RECEIPT_AGAIN: Final = timedelta(seconds=1)
 
 
@@ -46,24 +49,40 @@ class Outbox:
         self._db, self._worker, self._channels = db, worker, channels
         self._ruleset, self._quiet, self._spawn, self._wake = ruleset, quiet, spawn, wake
         self._sends: dict[str, asyncio.Task[None]] = {}
-        # A send that fails in a way nobody foresaw leaves nothing in the store: this keeps it from coming each second.
-        self._broken: dict[str, ChannelState] = {}
+        self._patient_until: datetime | None = None
 
-    async def plan(self, now: datetime, group_wait: Mapping[str, timedelta]) -> None:
+    async def plan(self, now: datetime, routing: Routing) -> None:
         """At start-up, and whenever the clock was set."""
-        self._broken.clear()
-        await self._worker.run(notices.plan, self._db, group_wait, retry_pause, now)
+        self._patient_until = now + PATIENCE
+        await self._worker.run(notices.plan, self._db, routing.group_wait, retry_pause, now)
+        await self._worker.run(handover.remember, self._db, list(self._channels), routing.fallbacks)
 
     async def deliver(self, now: datetime) -> None:
-        """Starts a send on every channel that has something due and is free."""
+        """1. what people asked for  2. what can't be told on its channel any more goes to another
+        3. a send on every channel that has something due and is free.
+        """
+        await self._carry_out(now)
+        await self._hand_over(now)
         for name in await self._worker.run(notices.due_channels, self._db, now):
             channel = self._channels.get(name)
-            if channel and not channel.is_busy and name not in self._sends and not self._is_broken(name, now):
+            if channel and not channel.is_busy and name not in self._sends:
                 self._sends[name] = self._spawn(f"send to {name}", self._send(channel, now))
 
-    def _is_broken(self, name: str, now: datetime) -> bool:
-        broken = self._broken.get(name)
-        return broken is not None and broken.next_try_at is not None and broken.next_try_at > now
+    async def _carry_out(self, now: datetime) -> None:
+        for request in await self._worker.run(requests.carry_out, self._db, list(self._channels), now):
+            logger.info(
+                "outbox %s", request.kind, extra={"what": request.target, "by": request.by, "comment": request.comment}
+            )
+
+    async def _hand_over(self, now: datetime) -> None:
+        is_patient = self._patient_until is not None and now < self._patient_until
+        dead = await self._worker.run(
+            handover.hand_over, self._db, list(self._channels), list(self._sends), now, spare_aged=is_patient
+        )
+        for one in dead:
+            level = logging.WARNING if one.told else logging.ERROR
+            extra = {"notice": one.notice, "channel": one.channel, "reason": one.reason}
+            logger.log(level, "a notice is dead", extra=extra)
 
     async def finish(self, within: timedelta) -> None:
         """Waits for the sends in flight; those that are cut off stay unknown."""
@@ -83,27 +102,36 @@ class Outbox:
             await self._settle_and_send(channel, now)
         except StoreError:  # before the attempt was written: nothing was sent
             raise
-        except Exception:
-            before = self._broken.get(name) or ChannelState(name=name)
-            self._broken[name] = after_send(before, now, is_ok=False)
+        except Exception as error:
+            await self._count_as_failed(name, error, now)
             raise
-        else:
-            self._broken.pop(name, None)
         finally:
             del self._sends[name]
 
+    async def _count_as_failed(self, name: str, error: Exception, now: datetime) -> None:
+        """Broken by us and not by the service: a try of nothing, so that the channel pauses, and others are told."""
+        before = await self._worker.run(notices.channel_state, self._db, name)
+        attempt = await self._worker.run(notices.begin, self._db, name, [], "", "", now)
+        failed = Sent(outcome=Outcome.FAILED, took=timedelta(0), error=f"{NOT_COMPOSED}: {type(error).__name__}")
+        await self._write_receipt(attempt, failed, after_send(before, now, is_ok=False), [], now)
+        self._wake()
+
     async def _settle_and_send(self, channel: Channel, now: datetime) -> None:
-        waiting = await self._worker.run(notices.load, self._db, channel.name, now)
-        quiet = self._quiet.get(channel.name, ALWAYS_AUDIBLE)
+        name = channel.name
+        waiting = await self._worker.run(notices.load, self._db, name, now)
+        quiet = self._quiet.get(name, ALWAYS_AUDIBLE)
         settlement = self._settle(waiting, quiet, now)
-        if settlement.settled:
-            await self._worker.run(notices.settle, self._db, settlement.settled, now)
+        for one in waiting.unreadable:
+            logger.error("a notice is dead", extra={"notice": one.notice, "channel": name, "reason": one.reason})
+        if settled := (*waiting.unreadable, *settlement.settled):
+            await self._worker.run(notices.settle, self._db, settled, now)
         if not settlement.lines:
             return
-        message = self._compose(settlement.lines, waiting, quiet.zone, now)
+        composed = self._compose_or_fail(settlement.lines, waiting, quiet.zone, now)
+        title, body = (composed.title, composed.body) if isinstance(composed, Message) else ("", "")
         owed = [notice for line in settlement.lines for notice in line.notices]
-        attempt = await self._worker.run(notices.begin, self._db, channel.name, owed, message.title, message.body, now)
-        sent = await channel.send(message)
+        attempt = await self._worker.run(notices.begin, self._db, name, owed, title, body, now)
+        sent = await channel.send(composed) if isinstance(composed, Message) else composed
         await self._receipt(attempt, waiting.channel, settlement.lines, sent, now + sent.took)
 
     def _settle(self, waiting: Waiting, quiet: Quiet, now: datetime) -> Settlement:
@@ -117,6 +145,17 @@ class Outbox:
             quiet=quiet,
             singly=waiting.channel.failures >= SINGLY_AFTER,
         )
+
+    def _compose_or_fail(
+        self, lines: tuple[Line, ...], waiting: Waiting, zone: tzinfo, now: datetime
+    ) -> Message | Sent:
+        """What can't be said counts as a try that failed: so it comes to stand alone, and in the end dies."""
+        try:
+            return self._compose(lines, waiting, zone, now)
+        except Exception as error:
+            logger.exception("not composed", extra={"channel": waiting.channel.name})
+            why = f"{NOT_COMPOSED}: {type(error).__name__}"
+            return Sent(outcome=Outcome.FAILED, took=timedelta(0), error=why)
 
     def _compose(self, lines: tuple[Line, ...], waiting: Waiting, zone: tzinfo, now: datetime) -> Message:
         facts = []
@@ -144,10 +183,10 @@ class Outbox:
         state = after_send(before, now, is_ok=is_ok)
         await self._write_receipt(attempt, sent, state, settled, now)
         extra = {"channel": before.name, "lines": len(lines), "seconds": round(sent.took.total_seconds(), 3)}
+        # More may have become due while this one was under way, and how the channel fares is new.
+        self._wake()
         if is_ok:
             logger.info("sent", extra=extra)
-            # More may have become due while this one was under way.
-            self._wake()
         else:
             logger.warning(
                 "not sent", extra=extra | {"outcome": sent.outcome, "error": sent.error, "again": state.next_try_at}

@@ -15,6 +15,7 @@ from budgetd.durations import parse_duration
 from budgetd.ruletests.shapes import MeterKeys, MeterTable
 from budgetd.validation import did_you_mean
 from budgetd_rules.meters import FIELD_TYPES, KINDS, Kind, MeterKey, Reading, family
+from budgetd_rules.ourselves import OURSELVES
 from budgetd_rules.polls import Cause, Outage, Poll
 from budgetd_rules.values import UNKNOWN, UNLIMITED, Value, ValueType
 
@@ -156,7 +157,7 @@ class Reader:
 
     def read(self, course: Course) -> list[Seen]:
         """Each poll of the meter, in order."""
-        if course.kind is Kind.CONNECTION:
+        if course.kind is Kind.CONNECTION and course.key.account != OURSELVES:
             self._wrong(course.where, "the connection is no meter of a test: it follows from the outages")
             return []
         fixed = self._fields(course, (*course.where, "fields"), course.fields)

@@ -62,7 +62,7 @@ class _Loader:
 
     def __init__(self, path: Path, file: CaseFile, layers: Layers, number: int) -> None:
         self.path, self.file, self.layers = path, file, layers
-        self.known = layers.outline.ruleset.accounts
+        self.known = layers.outline.accounts
         self.table = file.cases[number]
         self.where: Keys = ("test", number)
         self.clock = self._clock()

@@ -28,6 +28,8 @@ class Store(Database):
         return (row for row in rows)
 
 
+# A row that its table does not take says nothing about the database: the next row may go.
+_OUR_OWN_FAULT: Final = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 # Longer than any of our own transactions; a command or a backup that holds the lock longer is reported and retried.
 BUSY_TIMEOUT: Final = 5.0
 
@@ -121,11 +123,22 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+def is_daemon_running(path: Path) -> bool:
+    """Whether one has the lock on this database; as far as can be known."""
+    try:
+        with locked(path):
+            return False
+    except StoreError:
+        return True
+
+
 @contextlib.contextmanager
 def _translated(path: Path | None = None) -> Iterator[None]:
     where = f"{path}: " if path else "database: "
     try:
         yield
+    except _OUR_OWN_FAULT:
+        raise
     except sqlite3.Error as error:
         raise StoreError(f"{where}{error}") from error
     except OSError as error:

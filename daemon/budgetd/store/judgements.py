@@ -126,6 +126,7 @@ def _notice_row(notice: Notice) -> dict[str, object]:
         "channel": notice.channel,
         "due_at": at(notice.due_at),
         "delay": notice.delay.total_seconds() if notice.delay is not None else None,
+        "owed_since": at(notice.due_at),
         "state": notice.state,
         "reason": None,
         "hold": None,

@@ -1,20 +1,28 @@
 """The outbox: notices that wait, attempts to send them, and their receipts."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final, TypeVar
 
 from budgetd.store import rows
 from budgetd.store.database import Store, put, read, write
 from budgetd.store.holds import load_holds
 from budgetd.store.rows import among
+from budgetd.store.troubles import note
 from budgetd_rules.encoding import at, maybe_at, maybe_when, when
 from budgetd_rules.holds import Hold
 from budgetd_rules.judgement import QUIET, Notice, NoticeState
 from budgetd_rules.memory import Episode
 from budgetd_rules.meters import MeterKey, Reading
+from budgetd_rules.ourselves import channel_meter, own_reading, send_cause
+from budgetd_rules.polls import NO_CAUSE
 from budgetd_rules.settlement import Owed, Settled
+
+# A failing channel may be tried so often for the sake of what is critical and new.
+PROBE_EVERY: Final = timedelta(minutes=1)
 
 
 class Outcome(StrEnum):
@@ -38,10 +46,14 @@ class ChannelState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """All that waits for one channel, with what is needed to settle and to say it."""
+    """All that waits for one channel, with what is needed to settle and to say it.
+
+    `unreadable` are notices of which nothing can be made: they are dead, so that they hold up no other.
+    """
 
     channel: ChannelState
     owed: tuple[Owed, ...] = ()
+    unreadable: tuple[Settled, ...] = ()
     episodes: Mapping[str, Episode] = field(default_factory=dict)
     heard: frozenset[str] = frozenset()
     readings: Mapping[MeterKey, Reading] = field(default_factory=dict)
@@ -54,32 +66,46 @@ def plan(db: Store, group_wait: Mapping[str, timedelta], pause: Callable[[str, i
 
     `group_wait` is by channel, `pause` a channel's after so many failures.
     """
-    delays = "SELECT DISTINCT coalesce(delay, 0) FROM notices WHERE channel = ? AND state = 'waiting'"
+    delays = "SELECT DISTINCT coalesce(delay, 0) FROM notices WHERE channel = ? AND state IN ('waiting', 'held')"
     with write(db):
         for name, wait in group_wait.items():
             for (delay,) in db.execute(delays, [name]).fetchall():
+                latest = [at(now + max(wait, timedelta(seconds=delay))), name, delay]
                 db.execute(
                     "UPDATE notices SET due_at = ?1 "
                     "WHERE channel = ?2 AND state = 'waiting' AND coalesce(delay, 0) = ?3 AND due_at > ?1",
-                    [at(now + max(wait, timedelta(seconds=delay))), name, delay],
+                    latest,
+                )
+                db.execute(
+                    "UPDATE notices SET owed_since = ?1 WHERE channel = ?2 AND state IN ('waiting', 'held') "
+                    "AND coalesce(delay, 0) = ?3 AND owed_since > ?1",
+                    latest,
                 )
             db.execute(
                 "UPDATE notices SET due_at = ? WHERE channel = ? AND state = 'held' AND hold = ?",
                 [at(now), name, QUIET],
             )
-            latest = now + pause(name, channel_state(db, name).failures)
-            db.execute("UPDATE channels SET next_try_at = ?1 WHERE name = ?2 AND next_try_at > ?1", [at(latest), name])
+            next_try = at(now + pause(name, channel_state(db, name).failures))
+            db.execute("UPDATE channels SET next_try_at = ?1 WHERE name = ?2 AND next_try_at > ?1", [next_try, name])
+            db.execute("UPDATE channels SET last_try_at = ?1 WHERE name = ?2 AND last_try_at > ?1", [at(now), name])
 
 
 def due_channels(db: Store, now: datetime) -> list[str]:
-    """The channels with a notice whose time has come, and that may be tried now."""
+    """The channels with a notice whose time has come, and that may be tried now.
+
+    What is critical and was never tried does not wait until a failing channel's pause is over.
+    """
     sql = """
         SELECT DISTINCT notices.channel FROM notices LEFT JOIN channels ON channels.name = notices.channel
-        WHERE state IN ('waiting', 'held') AND coalesce(next_try_at, '') <= ?
-              AND (due_at <= ? OR hold IN (SELECT hold FROM hold_ends))
+        WHERE state IN ('waiting', 'held') AND (due_at <= ?1 OR hold IN (SELECT hold FROM hold_ends)) AND (
+            coalesce(next_try_at, '') <= ?1
+            OR coalesce(last_try_at, '') <= ?2
+               AND NOT EXISTS (SELECT 1 FROM attempted WHERE attempted.notice = notices.id)
+               AND EXISTS (SELECT 1 FROM changes JOIN episodes ON episodes.id = changes.episode
+                           WHERE changes.id = notices.change AND ended_at IS NULL AND level = 'critical'))
     """
     with read(db):
-        return [name for (name,) in db.execute(sql, [at(now), at(now)])]
+        return [name for (name,) in db.execute(sql, [at(now), at(now - PROBE_EVERY)])]
 
 
 def channel_state(db: Store, name: str) -> ChannelState:
@@ -98,8 +124,9 @@ def channel_state(db: Store, name: str) -> ChannelState:
 def load(db: Store, channel: str, now: datetime) -> Waiting:
     """What waits for the channel, also what is not due yet: an episode is told whole."""
     sql = """
-        SELECT notices.id AS notice, notices.due_at, notices.state, notices.hold, notices.delay, changes.*,
-               count(attempts.id) AS attempts, coalesce(max(attempts.outcome = 'unknown'), 0) AS outcome_unknown
+        SELECT notices.id AS notice, notices.due_at, notices.state, notices.hold, notices.delay, notices.handed,
+               changes.*, count(attempts.id) AS attempts,
+               coalesce(max(attempts.outcome = 'unknown'), 0) AS outcome_unknown
         FROM notices JOIN changes ON changes.id = notices.change
              LEFT JOIN attempted ON attempted.notice = notices.id LEFT JOIN attempts ON attempts.id = attempted.attempt
         WHERE notices.channel = ? AND notices.state IN ('waiting', 'held') GROUP BY notices.id
@@ -108,14 +135,34 @@ def load(db: Store, channel: str, now: datetime) -> Waiting:
         waiting = list(db.query(sql, [channel]))
         ids = list({row["episode"] for row in waiting if row["episode"]})
         episodes = {episode.id: episode for episode in _episodes(db, ids)}
+        read_rows = [_read(row, channel, episodes) for row in waiting]
         return Waiting(
             channel=channel_state(db, channel),
-            owed=tuple(_owed(row, channel) for row in waiting),
+            owed=tuple(one for one in read_rows if isinstance(one, Owed)),
+            unreadable=tuple(one for one in read_rows if isinstance(one, Settled)),
             episodes=episodes,
             heard=_heard(db, channel, ids),
             holds=tuple(load_holds(db, now)),
             readings={reading.key: reading for reading in _latest(db, {row["account"] for row in waiting})},
         )
+
+
+# What a row that makes no sense raises: by a bug, by another version, or by somebody's hand.
+_UNREADABLE: Final = (ArithmeticError, LookupError, TypeError, ValueError)
+T = TypeVar("T")
+
+
+def _readable(found: Iterable[rows.Row], parse: Callable[[rows.Row], T]) -> Iterator[T]:
+    for row in found:
+        with contextlib.suppress(*_UNREADABLE):
+            yield parse(row)
+
+
+def _read(row: rows.Row, channel: str, episodes: Mapping[str, Episode]) -> Owed | Settled:
+    with contextlib.suppress(*_UNREADABLE):
+        if row["episode"] is None or row["episode"] in episodes:
+            return _owed(row, channel)
+    return Settled(notice=row["notice"], state=NoticeState.DEAD, reason="what the database has of it makes no sense")
 
 
 def _owed(row: rows.Row, channel: str) -> Owed:
@@ -129,12 +176,18 @@ def _owed(row: rows.Row, channel: str) -> Owed:
         delay=rows.delay(row),
     )
     change = rows.change(row)
-    return Owed(notice=notice, change=change, attempts=row["attempts"], outcome_unknown=bool(row["outcome_unknown"]))
+    return Owed(
+        notice=notice,
+        change=change,
+        attempts=row["attempts"],
+        outcome_unknown=bool(row["outcome_unknown"]),
+        handed=row["handed"],
+    )
 
 
 def _episodes(db: Store, ids: Sequence[str]) -> list[Episode]:
     sql = "SELECT * FROM episodes WHERE id IN (SELECT value FROM json_each(?))"
-    return [rows.episode(row) for row in db.query(sql, [among(ids)])]
+    return list(_readable(db.query(sql, [among(ids)]), rows.episode))
 
 
 def _heard(db: Store, channel: str, episodes: Sequence[str]) -> frozenset[str]:
@@ -151,7 +204,7 @@ def _heard(db: Store, channel: str, episodes: Sequence[str]) -> frozenset[str]:
 
 def _latest(db: Store, accounts: Iterable[str]) -> list[Reading]:
     sql = "SELECT * FROM latest WHERE account IN (SELECT value FROM json_each(?))"
-    return [rows.reading(row) for row in db.query(sql, [among(accounts)])]
+    return list(_readable(db.query(sql, [among(accounts)]), rows.reading))
 
 
 def settle(db: Store, settled: Sequence[Settled], now: datetime) -> None:
@@ -160,8 +213,17 @@ def settle(db: Store, settled: Sequence[Settled], now: datetime) -> None:
 
 
 def begin(db: Store, channel: str, notices: Sequence[str], title: str, body: str, now: datetime) -> int:
-    """The attempt that is about to be made, its outcome unknown until a receipt says otherwise; returns its id."""
+    """The attempt that is about to be made, its outcome unknown until a receipt says otherwise; returns its id.
+
+    What was held is so no more: from here on it waits, as long as it did before.
+    """
     with write(db):
+        _release(db, notices, now)
+        db.execute(
+            "INSERT INTO channels (name, last_try_at) VALUES (?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET last_try_at = excluded.last_try_at",
+            [channel, at(now)],
+        )
         attempt = db.execute(
             "INSERT INTO attempts (channel, started_at, outcome, title, body) VALUES (?, ?, 'unknown', ?, ?)",
             [channel, at(now), title, body],
@@ -188,21 +250,50 @@ def finish(
             [outcome, error, took.total_seconds(), attempt],
         )
         _settle(db, settled, now)
-        row = {
-            "name": channel.name,
-            "failing_since": maybe_at(channel.failing_since),
-            "failures": channel.failures,
-            "next_try_at": maybe_at(channel.next_try_at),
-            "last_success": maybe_at(channel.last_success),
-        }
-        put(db, "channels", [row])
+        db.execute(
+            "UPDATE channels SET failing_since = ?, failures = ?, next_try_at = ?, last_success = ? WHERE name = ?",
+            [
+                maybe_at(channel.failing_since),
+                channel.failures,
+                maybe_at(channel.next_try_at),
+                maybe_at(channel.last_success),
+                channel.name,
+            ],
+        )
+        note(
+            db,
+            own_reading(
+                channel_meter(channel.name),
+                now,
+                failures=channel.failures,
+                cause=send_cause(error or "") if channel.failures else NO_CAUSE,
+                detail=error if channel.failures else None,
+                last_success_at=channel.last_success,
+            ),
+        )
+
+
+def _release(db: Store, notices: Sequence[str], now: datetime) -> None:
+    sql = """
+        SELECT id, owed_since, settled_at FROM notices
+        WHERE state = 'held' AND id IN (SELECT value FROM json_each(?))
+    """
+    for row in db.query(sql, [among(notices)]):
+        owed_since = when(row["owed_since"]) + (now - when(row["settled_at"]))
+        db.execute(
+            "UPDATE notices SET state = 'waiting', reason = NULL, hold = NULL, settled_at = NULL, owed_since = ? "
+            "WHERE id = ?",
+            [at(owed_since), row["id"]],
+        )
 
 
 def _settle(db: Store, settled: Sequence[Settled], now: datetime) -> None:
     for one in settled:
-        # What was sent, dropped or collapsed stays so, whatever an attempt that comes back late says.
+        # What was sent, dropped or collapsed stays so, whatever an attempt that comes back late says. What is held by
+        # one hold after another was held from the first on.
         db.execute(
-            "UPDATE notices SET state = ?, reason = ?, hold = ?, due_at = coalesce(?, due_at), settled_at = ? "
-            "WHERE id = ? AND state IN ('waiting', 'held')",
+            "UPDATE notices SET settled_at = CASE WHEN state = 'held' AND ?1 = 'held' THEN settled_at ELSE ?5 END, "
+            "state = ?1, reason = ?2, hold = ?3, due_at = coalesce(?4, due_at) "
+            "WHERE id = ?6 AND state IN ('waiting', 'held')",
             [one.state, one.reason, one.hold, maybe_at(one.due_at), at(now), one.notice],
         )

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from budgetd.store.database import Store, put, read, write
-from budgetd.store.rows import among, fields_to_text
+from budgetd.store.rows import among, reading_row
 from budgetd_rules.encoding import at, maybe_at, maybe_when
 from budgetd_rules.meters import Reading, family
 from budgetd_rules.polls import CONNECTION, Connection, Outage, Poll, connect, connection_reading
@@ -114,17 +114,8 @@ def _account_row(one: Finished, connection: Connection, before: Mapping[str, Any
 
 def _latest_row(reading: Reading, before: Mapping[str, Any] | None) -> dict[str, object]:
     """`since` is when these very fields were first read: an unchanged reading goes on with its run."""
-    fields = fields_to_text(reading.fields)
-    return {
-        "account": reading.key.account,
-        "meter": reading.key.meter,
-        "kind": reading.kind,
-        "unit": reading.unit,
-        "as_of": at(reading.as_of),
-        "since": before["since"] if before and before["fields"] == fields else at(reading.as_of),
-        "rolling": int(reading.rolling),
-        "fields": fields,
-    }
+    row = reading_row(reading, reading.as_of)
+    return row | {"since": before["since"]} if before and before["fields"] == row["fields"] else row
 
 
 def _history_row(row: Mapping[str, object]) -> dict[str, object]:

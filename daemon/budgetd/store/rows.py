@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -43,6 +43,19 @@ def reading(row: Row) -> Reading:
 def delay(row: Row) -> timedelta | None:
     """How long a notice waits before it escalates, if it does."""
     return timedelta(seconds=row["delay"]) if row["delay"] is not None else None
+
+
+def reading_row(reading: Reading, since: datetime) -> dict[str, object]:
+    return {
+        "account": reading.key.account,
+        "meter": reading.key.meter,
+        "kind": reading.kind,
+        "unit": reading.unit,
+        "as_of": at(reading.as_of),
+        "since": at(since),
+        "rolling": int(reading.rolling),
+        "fields": fields_to_text(reading.fields),
+    }
 
 
 # --- watches

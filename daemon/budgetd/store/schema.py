@@ -46,8 +46,8 @@ CREATE TABLE changes (
 ) STRICT;
 CREATE INDEX changes_episode ON changes (episode);
 CREATE TABLE notices (
-    id TEXT PRIMARY KEY, change TEXT, report TEXT, channel TEXT NOT NULL, due_at TEXT NOT NULL, state TEXT NOT NULL,
-    delay REAL, reason TEXT, hold TEXT, settled_at TEXT
+    id TEXT PRIMARY KEY, change TEXT, report TEXT, channel TEXT NOT NULL, due_at TEXT NOT NULL,
+    owed_since TEXT NOT NULL, state TEXT NOT NULL, delay REAL, reason TEXT, hold TEXT, handed TEXT, settled_at TEXT
 ) STRICT;
 CREATE INDEX notices_change ON notices (change);
 CREATE INDEX notices_waiting ON notices (channel, due_at) WHERE state IN ('waiting', 'held');
@@ -55,6 +55,7 @@ CREATE TABLE attempts (
     id INTEGER PRIMARY KEY, channel TEXT NOT NULL, started_at TEXT NOT NULL, took REAL, outcome TEXT NOT NULL,
     error TEXT, title TEXT NOT NULL, body TEXT NOT NULL
 ) STRICT;
+CREATE INDEX attempts_channel ON attempts (channel);
 CREATE TABLE attempted (
     notice TEXT, attempt INTEGER, PRIMARY KEY (notice, attempt)
 ) STRICT, WITHOUT ROWID;
@@ -64,8 +65,14 @@ CREATE TABLE holds (
 ) STRICT;
 CREATE TABLE hold_ends (hold TEXT PRIMARY KEY, at TEXT NOT NULL, "by" TEXT) STRICT;
 CREATE TABLE channels (
-    name TEXT PRIMARY KEY, failing_since TEXT, failures INTEGER NOT NULL DEFAULT 0, next_try_at TEXT, last_success TEXT
+    name TEXT PRIMARY KEY, failing_since TEXT, failures INTEGER NOT NULL DEFAULT 0, last_try_at TEXT, next_try_at TEXT,
+    last_success TEXT, fallback TEXT
 ) STRICT;
+CREATE TABLE requests (
+    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, target TEXT NOT NULL, at TEXT NOT NULL, "by" TEXT, comment TEXT,
+    done_at TEXT
+) STRICT;
+CREATE INDEX requests_open ON requests (id) WHERE done_at IS NULL;
 """
 
 

@@ -65,6 +65,11 @@ class ChannelStatus:
     dead: int = 0
     last_error: str | None = None
 
+    @property
+    def owed(self) -> int:
+        """What was not told, and may still be."""
+        return self.waiting + self.held + self.dead
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:

@@ -1,0 +1,126 @@
+"""`outbox`: what is still to be told, and what could not be. Its requests are appended; a running daemon takes them."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Final
+
+import typer
+
+from budgetd import views
+from budgetd.cli.holding import CommentOption, appendable, who
+from budgetd.cli.invocation import ConfigOption, JsonOption, load_outline, make_printer, print_json, read_clock
+from budgetd.errors import UsageError
+from budgetd.planning import Outline
+from budgetd.store import database
+from budgetd.store.outbox import Entry, load_entries
+from budgetd.store.requests import EVERYTHING, Request, RequestKind, add_requests
+from budgetd.validation import did_you_mean
+
+outbox_app: Final = typer.Typer(
+    help="What is still to be told, and what could not be.",
+    invoke_without_command=True,
+)
+_LAST: Final = timedelta(days=7)
+
+ChannelOption = Annotated[str | None, typer.Option("--channel", help="All that is owed to this channel.")]
+NoticesArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="ID...", help="Notices, by an id or how it begins; an episode's has all.")
+]
+
+
+@outbox_app.callback()
+def outbox(
+    context: typer.Context,
+    settled_too: Annotated[bool, typer.Option("--all", help="Also what was settled in the last seven days.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what is still to be told, and what could not be."""
+    if context.invoked_subcommand is not None:
+        return
+    outline, now = load_outline(config), read_clock()
+    db = database.open_for_reading(outline.config.state)
+    entries = load_entries(db, now - _LAST if settled_too else None) if db else []
+    if as_json:
+        print_json([views.entry_json(entry) for entry in entries])
+    elif entries:
+        make_printer(outline, now).outbox(entries)
+    else:
+        print("nothing waits, and nothing is dead")
+
+
+@outbox_app.command()
+def retry(
+    notices: NoticesArgument = None,
+    channel: ChannelOption = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that is dead, and all channels.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Try now: what is dead is owed again, and a failing channel does not wait until its pause is over."""
+    outline, now = load_outline(config), read_clock()
+    if sum([bool(notices), channel is not None, everything]) != 1:
+        raise UsageError("give the ids of notices, --channel NAME or --all; `budgetd outbox` lists them")
+    known = list(outline.routing.group_wait)
+    if channel is not None and channel not in known:
+        raise UsageError(f"no channel is named {channel!r}{did_you_mean(channel, known)}")
+    with appendable(outline) as db:
+        found = _named(load_entries(db), notices or [], channel)
+        if gone := sorted({entry.channel for entry in found if not everything} - set(known)):
+            raise UsageError(f"the config has no channel {gone[0]} any more; `budgetd outbox drop` settles what it had")
+        targets = [entry.id for entry in found] if notices else [channel or EVERYTHING]
+        add_requests(db, [Request(kind=RequestKind.RETRY, target=target, at=now, by=who()) for target in targets])
+    _tell(outline, found, "tried")
+
+
+@outbox_app.command()
+def drop(
+    notices: NoticesArgument = None,
+    channel: ChannelOption = None,
+    comment: CommentOption = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Give notices up: they are told no more, and are kept with your name and comment."""
+    outline, now = load_outline(config), read_clock()
+    if bool(notices) == (channel is not None):
+        raise UsageError("give the ids of notices, or --channel NAME; `budgetd outbox` lists them")
+    with appendable(outline) as db:
+        found = _named(load_entries(db), notices or [], channel)
+        if not found:
+            raise UsageError(f"channel {channel} is owed nothing")
+        if not yes:
+            make_printer(outline, now).outbox(found)
+            typer.confirm(f"Never tell {'this' if len(found) == 1 else f'these {len(found)}'}?", abort=True)
+        add_requests(db, [_drop(entry, now, comment) for entry in found])
+    _tell(outline, found, "dropped")
+
+
+def _drop(entry: Entry, now: datetime, comment: str) -> Request:
+    return Request(kind=RequestKind.DROP, target=entry.id, at=now, by=who(), comment=comment)
+
+
+def _named(entries: Sequence[Entry], notices: Sequence[str], channel: str | None) -> list[Entry]:
+    """Those of the channel, or those of the ids; all, where neither is given."""
+    if not notices:
+        return [entry for entry in entries if channel in (None, entry.channel)]
+    found: dict[str, Entry] = {}
+    for given in notices:
+        named = [entry for entry in entries if _is_whole(given, entry.id)]
+        named = named or [entry for entry in entries if given and entry.id.startswith(given)]
+        if not named:
+            raise UsageError(f"nothing owed or dead has an id that begins with {given!r}: see `budgetd outbox`")
+        if len(named) > 1 and not all(_is_whole(given, entry.id) for entry in named):
+            raise UsageError(f"{given!r} begins {', '.join(entry.id for entry in named)}: write more of it")
+        found |= {entry.id: entry for entry in named}
+    return list(found.values())
+
+
+def _is_whole(given: str, notice: str) -> bool:
+    """A notice's own id, or that of its change or episode."""
+    return notice == given or notice.startswith((f"{given}.", f"{given}@"))
+
+
+def _tell(outline: Outline, found: Sequence[Entry], done: str) -> None:
+    what = "1 notice" if len(found) == 1 else f"{len(found)} notices"
+    is_running = database.is_daemon_running(outline.config.state)
+    print(f"{what} will be {done} {'within a second' if is_running else 'when the daemon runs, which it does not'}")

@@ -1,0 +1,141 @@
+"""Notices that a channel can't be told any more: dead there, and owed to another channel, in one transaction."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from budgetd.store import rows
+from budgetd.store.database import Store, put, read, write
+from budgetd.store.rows import among
+from budgetd_rules.encoding import at
+from budgetd_rules.handover import OWED_FOR_LONGEST, heir
+from budgetd_rules.judgement import NoticeState
+from budgetd_rules.ourselves import NOT_COMPOSED, channel_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dead:
+    """A notice that its channel is not told; `told` is the one that is told instead, or knows already."""
+
+    notice: str
+    channel: str
+    told: str | None
+    reason: str
+
+
+def remember(db: Store, channels: Iterable[str], fallbacks: Mapping[str, str]) -> None:
+    """What is needed of a channel once it has left the config."""
+    with write(db):
+        for name in channels:
+            db.execute(
+                "INSERT INTO channels (name, fallback) VALUES (?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET fallback = excluded.fallback",
+                [name, fallbacks.get(name)],
+            )
+
+
+def hand_over(
+    db: Store, channels: Sequence[str], sending: Collection[str], now: datetime, *, spare_aged: bool
+) -> list[Dead]:
+    """All of channels that the config does not have, and what a failing one was owed for too long.
+
+    Not from one that is `sending` just now, for it may succeed.
+    """
+    overdue = _Overdue(db=db, channels=channels, sending=sending, now=now, spare_aged=spare_aged)
+    with read(db):
+        if not overdue.find():
+            return []
+    with write(db):
+        return [overdue.hand_over(row) for row in overdue.find()]
+
+
+# An episode is told whole: what waits of it goes with the first that is too old.
+_OVERDUE: Final = """
+    SELECT notices.id, notices.change, notices.channel, notices.due_at, notices.delay,
+           changes.episode, changes.at, changes.account, changes.meter, channels.fallback, coalesce(
+               (SELECT error FROM attempted JOIN attempts ON attempts.id = attempted.attempt
+                WHERE attempted.notice = notices.id ORDER BY attempts.id DESC LIMIT 1),
+               (SELECT error FROM attempts WHERE attempts.channel = notices.channel AND outcome <> 'ok'
+                ORDER BY id DESC LIMIT 1),
+               'no answer') AS error
+    FROM notices LEFT JOIN changes ON changes.id = notices.change LEFT JOIN channels ON name = notices.channel
+    WHERE notices.state IN ('waiting', 'held') AND (
+        notices.channel NOT IN (SELECT value FROM json_each(?1))
+        OR notices.state = 'waiting' AND failures > 0 AND notices.channel NOT IN (SELECT value FROM json_each(?3)) AND (
+            owed_since <= ?2
+            OR (notices.channel, changes.episode) IN (
+                SELECT old.channel, of_old.episode FROM notices AS old JOIN changes AS of_old ON of_old.id = old.change
+                WHERE old.state IN ('waiting', 'held') AND old.state = 'waiting' AND old.owed_since <= ?2)))
+    ORDER BY changes.at, notices.id
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Overdue:
+    """What is to be handed over at one instant."""
+
+    db: Store
+    channels: Sequence[str]
+    sending: Collection[str]
+    now: datetime
+    spare_aged: bool
+
+    def find(self) -> list[rows.Row]:
+        limit = "" if self.spare_aged else at(self.now - OWED_FOR_LONGEST)
+        return list(self.db.query(_OVERDUE, [among(self.channels), limit, among(self.sending)]))
+
+    def hand_over(self, row: rows.Row) -> Dead:
+        is_gone = row["channel"] not in self.channels
+        for_long = f"for {OWED_FOR_LONGEST.days} days"
+        why = "the channel left the config" if is_gone else f"not delivered {for_long}"
+        instead = self._instead_of(row)
+        if instead is None:
+            what = "and by no other channel"
+        elif instead in self._up_to_date(row):
+            what = f"{instead} knows already"
+        else:
+            what = f"handed over to {instead}"
+            handed = f"could not be told on {row['channel']}" + (f": {why}" if is_gone else f" {for_long}")
+            self._owe(row, instead, handed)
+        reason = f"{why}, {what}" + ("" if is_gone else f": {row['error']}")
+        self.db.execute(
+            "UPDATE notices SET state = ?, reason = ?, hold = NULL, settled_at = ? WHERE id = ?",
+            [NoticeState.DEAD, reason, at(self.now), row["id"]],
+        )
+        return Dead(notice=row["id"], channel=row["channel"], told=instead, reason=reason)
+
+    def _instead_of(self, row: rows.Row) -> str | None:
+        """Each channel gets a change at most once, so that fallbacks may form a circle.
+
+        What can't be composed can be told nowhere: it would only hold up the others of another channel.
+        """
+        if row["change"] is None or row["error"].startswith(NOT_COMPOSED):
+            return None
+        notices = self.db.execute("SELECT channel FROM notices WHERE change = ?", [row["change"]])
+        failing = self.db.execute("SELECT name FROM channels WHERE failures > 0")
+        had = {channel_of(row["account"], row["meter"]), *(channel for (channel,) in notices)}
+        return heir(self.channels, row["fallback"], had, {name for (name,) in failing})
+
+    def _up_to_date(self, row: rows.Row) -> set[str]:
+        """The channels that were told of the episode after this change: as it was then, which is newer."""
+        sql = """
+            SELECT channel FROM notices JOIN changes ON changes.id = notices.change
+            WHERE changes.episode = ? AND state = 'sent' AND settled_at >= ?
+        """
+        return {channel for (channel,) in self.db.execute(sql, [row["episode"], row["at"]])}
+
+    def _owe(self, row: rows.Row, channel: str, handed: str) -> None:
+        """An escalation whose time has not come keeps it."""
+        due_at = max(row["due_at"], at(self.now)) if row["delay"] is not None else at(self.now)
+        owed = {
+            "id": f"{row['change']}@{channel}",
+            "change": row["change"],
+            "channel": channel,
+            "due_at": due_at,
+            "owed_since": due_at,
+            "delay": row["delay"],
+            "state": NoticeState.WAITING,
+            "handed": handed,
+        }
+        put(self.db, "notices", [owed])

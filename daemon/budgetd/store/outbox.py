@@ -1,0 +1,73 @@
+"""The outbox as people look at it: every notice that is owed or dead, and on request those that are settled."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from budgetd.store import rows
+from budgetd.store.database import Store, read
+from budgetd_rules.encoding import at, maybe_when, when
+from budgetd_rules.judgement import NoticeState
+from budgetd_rules.memory import ChangeKind
+from budgetd_rules.rule import Level
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A notice, and how its tries went. `since` is when it began to be owed; `next_try_at` only while it waits."""
+
+    id: str
+    channel: str
+    state: NoticeState
+    reason: str | None
+    episode: str | None
+    rule: str
+    account: str
+    meter: str
+    kind: ChangeKind
+    level: Level | None
+    since: datetime
+    settled_at: datetime | None
+    tries: int
+    last_error: str | None
+    next_try_at: datetime | None
+
+
+_ENTRIES: Final = """
+    SELECT notices.*, changes.episode, changes.rule, changes.account, changes.meter, changes.kind,
+           coalesce(changes.new, changes.old) AS level, channels.next_try_at,
+           (SELECT count(*) FROM attempted WHERE attempted.notice = notices.id) AS tries,
+           (SELECT error FROM attempted JOIN attempts ON attempts.id = attempted.attempt
+            WHERE attempted.notice = notices.id ORDER BY attempts.id DESC LIMIT 1) AS last_error
+    FROM notices JOIN changes ON changes.id = notices.change LEFT JOIN channels ON channels.name = notices.channel
+    WHERE state IN ('waiting', 'held', 'dead') OR settled_at >= ?
+    ORDER BY changes.at, notices.id
+"""
+
+
+def load_entries(db: Store, settled_since: datetime | None = None) -> list[Entry]:
+    """Oldest first: what is owed or dead, and what was settled since then."""
+    with read(db):
+        return [_entry(row) for row in db.query(_ENTRIES, [at(settled_since) if settled_since else "~"])]
+
+
+def _entry(row: rows.Row) -> Entry:
+    state, due_at, channel_at = NoticeState(row["state"]), when(row["due_at"]), maybe_when(row["next_try_at"])
+    is_owed = state in (NoticeState.WAITING, NoticeState.HELD)
+    return Entry(
+        id=row["id"],
+        channel=row["channel"],
+        state=state,
+        reason=row["reason"],
+        episode=row["episode"],
+        rule=row["rule"],
+        account=row["account"],
+        meter=row["meter"],
+        kind=ChangeKind(row["kind"]),
+        level=Level[row["level"].upper()] if row["level"] else None,
+        since=when(row["owed_since"]),
+        settled_at=maybe_when(row["settled_at"]),
+        tries=row["tries"],
+        last_error=row["last_error"],
+        next_try_at=max(due_at, channel_at or due_at) if is_owed else None,
+    )
