@@ -12,7 +12,7 @@ from budgetd_rules.handover import heir
 from budgetd_rules.judgement import Route, Routing, owe
 from budgetd_rules.memory import Change, ChangeKind
 from budgetd_rules.meters import Account, Kind, view
-from budgetd_rules.ourselves import ACCOUNT, NOT_COMPOSED, channel_of, own_meters, own_reading, send_cause
+from budgetd_rules.ourselves import ACCOUNT, BROKEN, NOT_COMPOSED, channel_of, own_meters, own_reading, send_cause
 from budgetd_rules.polls import Cause
 from budgetd_rules.wording import describe
 from build import NOON, account, change, episode, minutes
@@ -117,6 +117,7 @@ def test_the_meters_are_known_by_their_names() -> None:
         pytest.param("no answer within 30 s", Cause.UNREACHABLE, id="a time-out"),
         pytest.param("Connection error while submitting email", Cause.UNREACHABLE, id="no connection"),
         pytest.param(f"{NOT_COMPOSED}: TypeError", Cause.MALFORMED, id="our own fault"),
+        pytest.param(f"{BROKEN}: ValueError", Cause.MALFORMED, id="our own fault, and nobody knows which"),
     ],
 )
 def test_why_a_send_failed(error: str, cause: Cause) -> None:

@@ -23,13 +23,16 @@ from budgetd.collect.provider import load_providers
 from budgetd.config import load_config
 from budgetd.deliver.channels import Channel
 from budgetd.demo.receivers import Inbox, Webhook
+from budgetd.errors import ConfigError
 from budgetd.http import Client
 from budgetd.planning import Plan, _Planner, make_plan
 from budgetd.service import Service, utc_now
 from budgetd.store import database
+from budgetd.store.polls import Finished
 from budgetd.threads import Worker
 from budgetd.wiring import Wired
-from build import NOON, minutes
+from budgetd_rules.polls import Poll
+from build import NOON, minutes, reading
 
 PATIENCE: Final = 20.0
 HOUR: Final = timedelta(hours=1)
@@ -283,6 +286,8 @@ def test_a_send_that_breaks_is_not_tried_each_second(tmp_path: Path) -> None:
             change(plan, "INSERT INTO holds (id, kind, matcher, from_at) VALUES ('h', 'no kind', '{}', '2026')")
             assert [await deliver(seconds) for seconds in (0, 1, 2, 3)] == [1, 1, 1, 1]
             assert [await deliver(seconds) for seconds in (6, 7, 12)] == [2, 2, 2]
+            assert rows(plan, "SELECT failures FROM channels") == [(2,)]
+            assert rows(plan, "SELECT DISTINCT error FROM attempts") == [("budgetd itself failed: ValueError",)]
             change(plan, "DELETE FROM holds")
             await deliver(60)
             assert len(inbox.received) == 1
@@ -308,6 +313,87 @@ def owe(plan: Plan) -> None:
     )
     owed = f"('n', 'c', 'ops', '{at}', '{at}', 'waiting')"
     change(plan, f"INSERT INTO notices (id, change, channel, due_at, owed_since, state) VALUES {owed}")
+
+
+# --- what budgetd tells of itself
+
+
+def test_a_config_that_is_refused_is_told_until_one_is_taken(tmp_path: Path) -> None:
+    configs: list[Plan | ConfigError] = []
+
+    def load() -> Plan:
+        if isinstance(loaded := configs.pop(), ConfigError):
+            raise loaded
+        return loaded
+
+    async def go(inbox: Inbox, plan: Plan) -> None:
+        async with wired(plan, Vendor(remaining=900)) as parts:
+            service = Service(parts, Clock(), load)
+            running = asyncio.create_task(service.run())
+            try:
+                await until(lambda: rows(plan, "SELECT 1 FROM accounts") != [], "a start")
+                configs.append(ConfigError(["config.toml: channels.ops.ulr: unknown key"]))
+                await service.reload()
+                await until(lambda: len(inbox.received) == 1, "the warning")
+                configs.append(plan)
+                await service.reload()
+                await until(lambda: len(inbox.received) == 2, "its end")
+            finally:
+                service.stop()
+                await running
+
+    inbox = Inbox()
+    with Webhook("ops", inbox) as webhook:
+        asyncio.run(go(inbox, make(tmp_path, url=webhook.url)))
+    warning, over = inbox.received
+    assert warning.title == "WARNING budgetd: a new config is refused, the old one stays"
+    assert "What came: config.toml: channels.ops.ulr: unknown key" in warning.body
+    assert over.title == "RESOLVED budgetd: the config is in force"
+
+
+def test_that_the_database_could_not_be_written_is_told_once_it_can(tmp_path: Path) -> None:
+    inbox = Inbox()
+
+    async def story(service: Service) -> None:
+        await until(lambda: rows(plan, "SELECT 1 FROM latest") != [], "a poll")
+        change(plan, "ALTER TABLE outages RENAME TO elsewhere")
+        await until(lambda: service._store_failures >= 3, "failures")
+        change(plan, "ALTER TABLE elsewhere RENAME TO outages")
+        await until(lambda: len(inbox.received) == 1, "the message")
+        assert service._store_failures == 0
+
+    with Webhook("ops", inbox) as webhook:
+        plan = make(tmp_path, interval="1s", url=webhook.url)
+        serve(plan, Vendor(remaining=900), story)
+    [message] = inbox.received
+    assert message.title == "PASSED budgetd: the database works"
+    assert "no such table" in message.body
+
+
+def test_a_poll_that_cannot_be_recorded_holds_up_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Half of a character, as JSON can have it and SQLite can't."""
+
+    async def go() -> None:
+        plan = make(tmp_path)
+        async with wired(plan, Vendor()) as parts:
+            collector = parts.collector(spawn, lambda: None)
+            await collector.plan(NOON)
+            for name in ("first", "broken", "last"):
+                seen = reading(account=name, fields={"currency": "\ud800" if name == "broken" else "USD"})
+                polled = Poll(account=name, provider="cargo", at=NOON, readings=(seen,), outages=())
+                collector._finished.append(Finished(poll=polled, next_poll_at=NOON + HOUR))
+                collector._in_flight[name] = spawn(name, asyncio.sleep(0))
+            assert await collector.record()
+            assert (collector._finished, collector._in_flight) == ([], {})
+        latest = "SELECT account FROM latest WHERE meter = 'credits' ORDER BY account"
+        assert rows(plan, latest) == [("first",), ("last",)]
+        outages = rows(plan, "SELECT account, request, cause, detail FROM outages")
+        assert outages == [("broken", "answer", "malformed", "what came could not be recorded; see the log")]
+        failures = "SELECT name, failures FROM accounts WHERE name <> 'growth' ORDER BY name"
+        assert rows(plan, failures) == [("broken", 1), ("first", 0), ("last", 0)]
+
+    asyncio.run(go())
+    assert "UnicodeEncodeError" in caplog.text
 
 
 # --- polls

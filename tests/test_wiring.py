@@ -181,6 +181,16 @@ def problems(path: Path) -> list[str]:
             id="a route where there is no channel at all",
         ),
         pytest.param(
+            f"{ACCOUNT}{CHANNEL}fallback = 'mial'\n[channels.mail]\nurl = 'json://localhost/mail'",
+            ["channels.ops.fallback: no channel is named 'mial'; did you mean mail?"],
+            id="a fallback that there is not",
+        ),
+        pytest.param(
+            f"{ACCOUNT}{CHANNEL}fallback = 'ops'",
+            ["channels.ops.fallback: a channel that can't be told anything is no fallback for itself; name another"],
+            id="a fallback for itself",
+        ),
+        pytest.param(
             f"{ACCOUNT}[channels.ops]\nurl = 'nosuch://{CANARY}'",
             ["channels.ops.url: Apprise does not accept this URL; its wiki lists the form of each service's"],
             id="a service that Apprise does not know",
@@ -406,6 +416,7 @@ def test_a_route_as_it_is_written(write_config: WriteConfig) -> None:
     """
     routing = outline(write_config(text)).routing
     assert routing.group_wait == {"ops": timedelta(seconds=1)}
+    assert routing.fallbacks == {}
     assert routing.routes == (
         Route(
             channels=("ops",),
@@ -583,6 +594,29 @@ def test_quiet_hours_as_they_are_written(text: str, expected: Quiet, write_confi
             + "[[routes]]\nchannels = ['ops']\nafter = '2h'",
             [],
             id="quiet hours and escalations reach somebody",
+        ),
+        pytest.param(
+            f"{ACCOUNT}{RULE}[channels.ops]\nurl = 'json://localhost'\nfallback = 'spare'\n"
+            "[channels.spare]\nurl = 'json://localhost/x'\n[[routes]]\nchannels = ['ops']",
+            [],
+            id="a channel that is a fallback",
+        ),
+        *(
+            pytest.param(
+                f"{ACCOUNT}{CHANNEL}{RULE}[rules.ours]\non = {{ account = 'budgetd'{on} }}\nwarning = 'failures > 1'",
+                expected,
+                id=f"a rule on budgetd itself{on}",
+            )
+            for on, expected in {
+                "": [],
+                ", kind = 'connection'": [],
+                ", meter = 'channel/ops'": [],
+                ", meter = 'channel'": [],
+                ", meter = 'store'": [],
+                ", meter = 'credits'": [
+                    "rules.ours.on: matches no meter; there are credits, subscription and connection"
+                ],
+            }.items()
         ),
     ],
 )

@@ -276,7 +276,7 @@ def _notice(change: Change, channel: str, after: timedelta, group_wait: timedelt
 
 def _besides(failing: str | None, waits: Mapping[str, timedelta], routing: Routing) -> Mapping[str, timedelta]:
     """That a channel fails is never told through itself: if the routes name no other, through its fallback or any."""
-    if failing not in waits:
+    if failing is None or failing not in waits:
         return waits
     others = {channel: after for channel, after in waits.items() if channel != failing}
     instead = heir(tuple(routing.group_wait), routing.fallbacks.get(failing), {failing})

@@ -62,12 +62,14 @@ _HTTP_STATUS: Final = re.compile(r"error=(\d{3})")
 _SMTP_STATUS: Final = re.compile(r"\((\d{3}), b")
 _REFUSED_LOGIN: Final = frozenset({"401", "403", "530", "534", "535"})
 _BY_HTTP_STATUS: Final = {"404": Cause.NOT_FOUND, "410": Cause.NOT_FOUND, "429": Cause.RATE_LIMITED}
+# What is not the service's fault but ours.
 NOT_COMPOSED: Final = "could not be composed"
+BROKEN: Final = "budgetd itself failed"
 
 
 def send_cause(error: str) -> Cause:
     """Why a send failed, from what the service said."""
-    if error.startswith(NOT_COMPOSED):
+    if error.startswith((NOT_COMPOSED, BROKEN)):
         return Cause.MALFORMED
     found = _HTTP_STATUS.search(error) or _SMTP_STATUS.search(error)
     if found is None:

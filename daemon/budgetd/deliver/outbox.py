@@ -18,7 +18,7 @@ from budgetd_rules.holds import Holds
 from budgetd_rules.judgement import Routing, Ruleset
 from budgetd_rules.messages import Fact, Message, compose
 from budgetd_rules.meters import Account, view
-from budgetd_rules.ourselves import NOT_COMPOSED
+from budgetd_rules.ourselves import BROKEN, NOT_COMPOSED
 from budgetd_rules.schedules import Quiet
 from budgetd_rules.settlement import ALWAYS_AUDIBLE, Line, Settled, Settlement, receipts, settle
 
@@ -61,8 +61,13 @@ class Outbox:
         """1. what people asked for  2. what can't be told on its channel any more goes to another
         3. a send on every channel that has something due and is free.
         """
-        await self._carry_out(now)
-        await self._hand_over(now)
+        try:
+            await self._carry_out(now)
+            await self._hand_over(now)
+        finally:
+            await self._start_sends(now)
+
+    async def _start_sends(self, now: datetime) -> None:
         for name in await self._worker.run(notices.due_channels, self._db, now):
             channel = self._channels.get(name)
             if channel and not channel.is_busy and name not in self._sends:
@@ -112,7 +117,7 @@ class Outbox:
         """Broken by us and not by the service: a try of nothing, so that the channel pauses, and others are told."""
         before = await self._worker.run(notices.channel_state, self._db, name)
         attempt = await self._worker.run(notices.begin, self._db, name, [], "", "", now)
-        failed = Sent(outcome=Outcome.FAILED, took=timedelta(0), error=f"{NOT_COMPOSED}: {type(error).__name__}")
+        failed = Sent(outcome=Outcome.FAILED, took=timedelta(0), error=f"{BROKEN}: {type(error).__name__}")
         await self._write_receipt(attempt, failed, after_send(before, now, is_ok=False), [], now)
         self._wake()
 

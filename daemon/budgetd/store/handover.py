@@ -52,13 +52,13 @@ def hand_over(
 
 # An episode is told whole: what waits of it goes with the first that is too old.
 _OVERDUE: Final = """
-    SELECT notices.id, notices.change, notices.channel, notices.due_at, notices.delay,
-           changes.episode, changes.at, changes.account, changes.meter, channels.fallback, coalesce(
-               (SELECT error FROM attempted JOIN attempts ON attempts.id = attempted.attempt
-                WHERE attempted.notice = notices.id ORDER BY attempts.id DESC LIMIT 1),
-               (SELECT error FROM attempts WHERE attempts.channel = notices.channel AND outcome <> 'ok'
-                ORDER BY id DESC LIMIT 1),
-               'no answer') AS error
+    SELECT notices.id, notices.change, notices.channel, notices.due_at, notices.delay, notices.state,
+           channels.fallback,
+           changes.episode, changes.at, changes.account, changes.meter,
+           (SELECT error FROM attempted JOIN attempts ON attempts.id = attempted.attempt
+            WHERE attempted.notice = notices.id ORDER BY attempts.id DESC LIMIT 1) AS own_error,
+           (SELECT error FROM attempts WHERE attempts.channel = notices.channel AND outcome <> 'ok'
+            ORDER BY id DESC LIMIT 1) AS channels_error
     FROM notices LEFT JOIN changes ON changes.id = notices.change LEFT JOIN channels ON name = notices.channel
     WHERE notices.state IN ('waiting', 'held') AND (
         notices.channel NOT IN (SELECT value FROM json_each(?1))
@@ -87,6 +87,7 @@ class _Overdue:
 
     def hand_over(self, row: rows.Row) -> Dead:
         is_gone = row["channel"] not in self.channels
+        error = row["own_error"] or row["channels_error"] or "no answer"
         for_long = f"for {OWED_FOR_LONGEST.days} days"
         why = "the channel left the config" if is_gone else f"not delivered {for_long}"
         instead = self._instead_of(row)
@@ -98,7 +99,7 @@ class _Overdue:
             what = f"handed over to {instead}"
             handed = f"could not be told on {row['channel']}" + (f": {why}" if is_gone else f" {for_long}")
             self._owe(row, instead, handed)
-        reason = f"{why}, {what}" + ("" if is_gone else f": {row['error']}")
+        reason = f"{why}, {what}" + ("" if is_gone else f": {error}")
         self.db.execute(
             "UPDATE notices SET state = ?, reason = ?, hold = NULL, settled_at = ? WHERE id = ?",
             [NoticeState.DEAD, reason, at(self.now), row["id"]],
@@ -110,7 +111,7 @@ class _Overdue:
 
         What can't be composed can be told nowhere: it would only hold up the others of another channel.
         """
-        if row["change"] is None or row["error"].startswith(NOT_COMPOSED):
+        if row["change"] is None or (row["own_error"] or "").startswith(NOT_COMPOSED):
             return None
         notices = self.db.execute("SELECT channel FROM notices WHERE change = ?", [row["change"]])
         failing = self.db.execute("SELECT name FROM channels WHERE failures > 0")
@@ -126,9 +127,10 @@ class _Overdue:
         return {channel for (channel,) in self.db.execute(sql, [row["episode"], row["at"]])}
 
     def _owe(self, row: rows.Row, channel: str, handed: str) -> None:
-        """An escalation whose time has not come keeps it."""
-        due_at = max(row["due_at"], at(self.now)) if row["delay"] is not None else at(self.now)
-        owed = {
+        """At once, or when it was to be told; what holds it holds it there as well."""
+        now = at(self.now)
+        due_at = max(row["due_at"], now) if row["state"] == NoticeState.WAITING else now
+        notice = {
             "id": f"{row['change']}@{channel}",
             "change": row["change"],
             "channel": channel,
@@ -138,4 +140,4 @@ class _Overdue:
             "state": NoticeState.WAITING,
             "handed": handed,
         }
-        put(self.db, "notices", [owed])
+        put(self.db, "notices", [notice])

@@ -56,7 +56,8 @@ def carry_out(db: Store, channels: Iterable[str], now: datetime) -> list[Request
 
 
 def _open(db: Store) -> list[rows.Row]:
-    return list(db.query("SELECT * FROM requests WHERE done_at IS NULL ORDER BY id"))
+    known = "SELECT * FROM requests WHERE done_at IS NULL AND kind IN ('retry', 'drop') ORDER BY id"
+    return list(db.query(known))
 
 
 def _request(row: rows.Row) -> Request:
