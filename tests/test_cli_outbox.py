@@ -119,7 +119,7 @@ def test_nothing_is_listed_as_such(tmp_path: Path, command: Command) -> None:
 def test_status_shows_the_dead_and_what_budgetd_itself_suffers(house: House, command: Command) -> None:
     code, out = command("status")
     assert code == 0
-    assert "1 notice could not be told: see `budgetd outbox`" in out
+    assert "1 notice is dead, not told on the channel that was to tell it: see `budgetd outbox`" in out
     assert "channel ops fails (5 times in a row, error=500)" in out
     accounts = {one["account"]: one for one in json.loads(command("status", "--json")[1])["accounts"]}
     assert [one["meter"] for one in accounts["budgetd"]["readings"]] == ["channel/ops"]

@@ -195,7 +195,8 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     printer.say("")
     printer.channels(channels, quiet)
     if dead := sum(channel.dead for channel in channels):
-        printer.say(f"\n{dead} notice{'' if dead == 1 else 's'} could not be told: see `budgetd outbox`", "bold red")
+        what = "1 notice is dead" if dead == 1 else f"{dead} notices are dead"
+        printer.say(f"\n{what}, not told on the channel that was to tell it: see `budgetd outbox`", "bold red")
     if found.holds:
         printer.say("")
         printer.holds(found.holds)
