@@ -248,6 +248,27 @@ def test_held_time_does_not_count(ends: int | None, alive: int, dead: int, tmp_p
     assert states(house)["ops"].startswith("dead")
 
 
+def test_after_a_silence_that_ended_sooner_it_is_tried_like_any_other(tmp_path: Path) -> None:
+    house = make(tmp_path)
+    hold = add_hold(house.db, SILENCE)
+    house.balance(400)
+    house.deliver(minutes(0))
+    end_hold(house.db, hold.id, "me", minutes(10))
+    house.deliver(minutes(10))
+    house.mailbox.failing.clear()
+    house.deliver(minutes(11))
+    assert house.titles == ["ops: WARNING voice: 400 credits left"]
+
+
+def test_a_clock_that_was_set_back_makes_nothing_younger_for_long(tmp_path: Path) -> None:
+    """Owed in what is the far future now, it counts from its new time on."""
+    house = make(tmp_path)
+    house.balance(400, minutes(100 * DAY))
+    house.deliver(minutes(0), planned_at=minutes(0))
+    keep_trying(house, 3 * DAY, since=60)
+    assert states(house)["ops"].startswith("dead")
+
+
 def test_time_before_it_was_held_counts(tmp_path: Path) -> None:
     """Owed for two days, held for one, owed for another: dead."""
     house = make(tmp_path)

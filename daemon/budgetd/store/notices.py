@@ -66,20 +66,14 @@ def plan(db: Store, group_wait: Mapping[str, timedelta], pause: Callable[[str, i
 
     `group_wait` is by channel, `pause` a channel's after so many failures.
     """
-    delays = "SELECT DISTINCT coalesce(delay, 0) FROM notices WHERE channel = ? AND state IN ('waiting', 'held')"
+    delays = "SELECT DISTINCT coalesce(delay, 0) FROM notices WHERE channel = ? AND state = 'waiting'"
     with write(db):
         for name, wait in group_wait.items():
             for (delay,) in db.execute(delays, [name]).fetchall():
-                latest = [at(now + max(wait, timedelta(seconds=delay))), name, delay]
                 db.execute(
                     "UPDATE notices SET due_at = ?1 "
                     "WHERE channel = ?2 AND state = 'waiting' AND coalesce(delay, 0) = ?3 AND due_at > ?1",
-                    latest,
-                )
-                db.execute(
-                    "UPDATE notices SET owed_since = ?1 WHERE channel = ?2 AND state IN ('waiting', 'held') "
-                    "AND coalesce(delay, 0) = ?3 AND owed_since > ?1",
-                    latest,
+                    [at(now + max(wait, timedelta(seconds=delay))), name, delay],
                 )
             db.execute(
                 "UPDATE notices SET due_at = ? WHERE channel = ? AND state = 'held' AND hold = ?",
@@ -88,6 +82,8 @@ def plan(db: Store, group_wait: Mapping[str, timedelta], pause: Callable[[str, i
             next_try = at(now + pause(name, channel_state(db, name).failures))
             db.execute("UPDATE channels SET next_try_at = ?1 WHERE name = ?2 AND next_try_at > ?1", [next_try, name])
             db.execute("UPDATE channels SET last_try_at = ?1 WHERE name = ?2 AND last_try_at > ?1", [at(now), name])
+        db.execute("UPDATE notices SET owed_since = due_at WHERE state = 'waiting' AND owed_since > due_at")
+        db.execute("UPDATE notices SET settled_at = ?1 WHERE state = 'held' AND settled_at > ?1", [at(now)])
 
 
 def due_channels(db: Store, now: datetime) -> list[str]:
@@ -281,9 +277,9 @@ def _release(db: Store, notices: Sequence[str], now: datetime) -> None:
     for row in db.query(sql, [among(notices)]):
         owed_since = when(row["owed_since"]) + (now - when(row["settled_at"]))
         db.execute(
-            "UPDATE notices SET state = 'waiting', reason = NULL, hold = NULL, settled_at = NULL, owed_since = ? "
-            "WHERE id = ?",
-            [at(owed_since), row["id"]],
+            "UPDATE notices SET state = 'waiting', reason = NULL, hold = NULL, settled_at = NULL, "
+            "due_at = min(due_at, ?), owed_since = ? WHERE id = ?",
+            [at(now), at(owed_since), row["id"]],
         )
 
 
