@@ -25,7 +25,15 @@ ACCOUNT = '[accounts.voice]\nprovider = "cekura"\napi_key = "key"\n'
 CHANNEL = '[channels.ops]\nurl = "json://localhost"\n'
 RULE = '[rules.low]\non = { kind = "balance" }\nwarning = "remaining < 5"\n'
 BOTH = f"{RULE}critical = 'remaining < 1'\n"
-BUILT_IN_LEVELS = {"blind": "warning", "rejected": "critical", "changed-shape": "warning", "exhausted": "critical"}
+BUILT_IN_LEVELS = {
+    "blind": "warning",
+    "rejected": "critical",
+    "changed-shape": "warning",
+    "exhausted": "critical",
+    "channel-failing": "critical",
+    "config-refused": "warning",
+    "store-failing": "warning",
+}
 ROUTED = ACCOUNT + CHANNEL + "".join(f"[rules.{name}]\nenabled = false\n" for name in BUILT_IN_LEVELS) + BOTH
 REST = "\n[[routes]]\nchannels = ['ops']\n"
 SOURCES = '{ env = "..." }, { file = "..." } or { credential = "..." }'
