@@ -70,6 +70,13 @@ def test_an_answer_that_was_packed_unasked_is_unpacked(packed: bytes, encoding: 
     assert asyncio.run(get(say(packed, Content_Encoding=encoding))).body == b'{"a": 1}'
 
 
+async def shout(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\n")
+    for _ in range(1000):
+        writer.write(b"X-Filler: " + b"x" * 1000 + b"\r\n")
+        await writer.drain()
+
+
 BOMB = gzip.compress(b" " * 50_000_000)
 FAILURES: dict[str, tuple[Script, Cause, str]] = {
     "hang": (hang, Cause.UNREACHABLE, "no answer within 200ms"),
@@ -88,6 +95,7 @@ FAILURES: dict[str, tuple[Script, Cause, str]] = {
         "larger than 5 MB",
     ),
     "50 MB streamed": (flood, Cause.MALFORMED, "larger than 5 MB"),
+    "endless headers": (shout, Cause.UNREACHABLE, "the connection broke"),
     "a bomb": (say(BOMB, Content_Encoding="gzip"), Cause.MALFORMED, "larger than 5 MB"),
     "half a gzip": (say(BOMB[:1000], Content_Encoding="gzip"), Cause.MALFORMED, "not whole"),
     "no gzip": (say(b"{}", Content_Encoding="gzip"), Cause.MALFORMED, "can't be unpacked"),

@@ -1,15 +1,13 @@
 """The one way out to the vendors: plain GETs, and POSTs of those that are asked so, bounded in time and in size.
 
 It stays below `httpx.AsyncClient`, on its transports. A client's cookies, redirects and event hooks are what must not
-happen to an API key, and leaving them out saves a third of the CPU of a GET: 0.33 instead of 0.51 ms. There is a small
-pool for each origin, because one pool for all grows quadratically with its open connections.
+happen to an API key, and leaving them out saves a third of the CPU of a GET: 0.33 instead of 0.51 ms.
 """
 
 import asyncio
 import logging
-import zlib
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from importlib.metadata import version
@@ -18,13 +16,12 @@ from typing import Final, Literal
 import httpx
 
 from budgetd.journey import Journey, Step
-from budgetd.network import Proxies, Proxy, make_tls
+from budgetd.packing import PackedError, unpack
+from budgetd.pools import KEEP_ALIVE, OnePool, Pools, origin_of
 from budgetd_rules.polls import Cause
 
 MAX_BYTES: Final = 5_000_000
 MAX_REDIRECTS: Final = 3
-MAX_CONNECTIONS: Final = 4
-KEEP_ALIVE: Final = timedelta(minutes=1)
 
 _DEFAULT_HEADERS: Final = {
     "User-Agent": f"budgetd/{version('budgetd')}",
@@ -97,16 +94,6 @@ class Answer:
         return self.headers.get(name.lower())
 
 
-@dataclass(slots=True)
-class _Pool:
-    transport: httpx.AsyncBaseTransport
-    proxy: Proxy | None = None
-    in_flight: int = 0
-    used_at: float = 0.0
-    # Requests queue here and not in httpcore, whose queue is searched whole at each request and each answer.
-    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_CONNECTIONS))
-
-
 class Client:
     """Sends requests. One for the whole process; `transport` replaces the network in tests.
 
@@ -117,12 +104,7 @@ class Client:
         for name in ("httpx", "httpcore"):
             # They log URLs and headers.
             logging.getLogger(name).setLevel(logging.WARNING)
-        self._transport = transport
-        self._keep_alive = keep_alive.total_seconds()
-        # One for all: each costs 20 ms and 0.8 MiB.
-        self._tls = None if transport else make_tls() or httpx.create_ssl_context()
-        self._proxies = None if transport else Proxies()
-        self._pools: dict[tuple[str, str, int | None], _Pool] = {}
+        self._pools = Pools(keep_alive) if transport is None else OnePool(transport)
 
     async def send(self, request: Request, within: timedelta) -> Answer:
         """The whole answer, of whatever status; raises RequestFailedError where there is none in time."""
@@ -133,9 +115,7 @@ class Client:
                 return await self._follow(request.ready, journey)
 
     async def aclose(self) -> None:
-        pools, self._pools = self._pools, {}
-        for pool in pools.values():
-            await pool.transport.aclose()
+        await self._pools.aclose()
 
     async def _follow(self, request: httpx.Request, journey: Journey) -> Answer:
         for _ in range(MAX_REDIRECTS + 1):
@@ -150,7 +130,7 @@ class Client:
         raise RequestFailedError(Cause.MALFORMED, f"it redirects more than {MAX_REDIRECTS} times")
 
     async def _exchange(self, request: httpx.Request, journey: Journey) -> Answer:
-        async with self._connected(request.url) as pool:
+        async with self._pools.connected(request.url) as pool:
             journey.via = pool.proxy
             response = await _begin(pool.transport, request, journey)
             try:
@@ -161,53 +141,10 @@ class Client:
                 await response.aclose()
         return Answer(status=response.status_code, headers=_lower_headers(response.headers), body=body)
 
-    @asynccontextmanager
-    async def _connected(self, url: httpx.URL) -> AsyncIterator[_Pool]:
-        if self._transport is not None:
-            yield _Pool(self._transport)
-            return
-        origin = _origin(url)
-        pool = self._pools.pop(origin, None) or self._open_pool(origin)
-        self._pools[origin] = pool  # The pools are in the order of their last use.
-        pool.in_flight += 1
-        try:
-            await self._close_idle()
-            async with pool.slots:
-                yield pool
-        finally:
-            pool.in_flight -= 1
-            pool.used_at = asyncio.get_running_loop().time()
-
-    def _open_pool(self, origin: tuple[str, str, int | None]) -> _Pool:
-        limits = httpx.Limits(
-            max_connections=MAX_CONNECTIONS,
-            max_keepalive_connections=MAX_CONNECTIONS,
-            keepalive_expiry=self._keep_alive,
-        )
-        assert self._tls is not None
-        assert self._proxies is not None
-        proxy = self._proxies.find(*origin)
-        through = None
-        if proxy:
-            through = httpx.Proxy(proxy.url, ssl_context=self._tls if proxy.url.startswith("https:") else None)
-        return _Pool(httpx.AsyncHTTPTransport(verify=self._tls, limits=limits, proxy=through), proxy=proxy)
-
-    async def _close_idle(self) -> None:
-        """Close the pool unused for longest, if for too long: one at each request keeps their number bounded."""
-        origin, pool = next(iter(self._pools.items()))
-        idle = asyncio.get_running_loop().time() - pool.used_at
-        if not pool.in_flight and idle > self._keep_alive:
-            del self._pools[origin]
-            await pool.transport.aclose()
-
-
-def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port
-
 
 def _join(url: httpx.URL, place: str, words: str) -> httpx.URL:
     target = url.join(place)
-    if _origin(target) != _origin(url):
+    if origin_of(target) != origin_of(url):
         raise RequestFailedError(
             Cause.MALFORMED,
             f"{words} {_show_host(target)}, and the key goes nowhere but {_show_host(url)}: is base_url right?",
@@ -263,18 +200,12 @@ async def _read(response: httpx.Response) -> bytes:
 
 
 def _unpack(body: bytes, encoding: str) -> bytes:
-    """A vendor that packs its answers unasked is understood, but not past the limit: a bomb is never unpacked."""
-    if encoding not in ("gzip", "deflate"):
-        raise RequestFailedError(Cause.MALFORMED, "it answers in a content encoding that was not asked for")
-    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # zlib or gzip, as the data itself says
     try:
-        whole = unpacker.decompress(body, MAX_BYTES + 1)
-    except zlib.error as error:
-        raise RequestFailedError(Cause.MALFORMED, f"its {encoding} answer can't be unpacked") from error
+        whole = unpack(body, encoding, MAX_BYTES + 1)
+    except PackedError as error:
+        raise RequestFailedError(Cause.MALFORMED, str(error)) from error
     if len(whole) > MAX_BYTES:
         raise _too_large()
-    if not unpacker.eof:
-        raise RequestFailedError(Cause.MALFORMED, f"its {encoding} answer is not whole")
     return whole
 
 

@@ -29,6 +29,7 @@ class Proxy:
     url: str = field(repr=False)
     shown: str
     has_user: bool
+    has_tls: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,13 @@ def _proxy(scheme: str, text: str) -> Proxy:
     if problem:
         # Without the text itself: it may hold a password.
         raise ConfigError([f"{variable} in the environment: {problem}"])
-    return Proxy(variable=variable, url=url, shown=f"{parts.scheme}://{_place(parts)}", has_user=bool(parts.username))
+    return Proxy(
+        variable=variable,
+        url=url,
+        shown=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
+        has_user=bool(parts.username),
+        has_tls=parts.scheme == "https",
+    )
 
 
 def _problem(parts: SplitResult) -> str:
@@ -92,10 +99,6 @@ def _problem(parts: SplitResult) -> str:
         return "SOCKS is not spoken here; name a proxy that begins with http:// or https://"
     odd = any(letter.isspace() or not letter.isprintable() for letter in parts.netloc)
     return _FORM if odd or parts.scheme not in PORTS or not parts.hostname or parts.port == 0 else ""
-
-
-def _place(parts: SplitResult) -> str:
-    return parts.netloc.rpartition("@")[2]
 
 
 def _exemption(entry: str) -> _Exemption:
