@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,8 +12,9 @@ from budgetd.collect.extract import interview
 from budgetd.collect.provider import Provider, load_provider, load_providers
 from budgetd.collect.texts import hide
 from budgetd.http import Answer
+from budgetd_rules.meters import FIELD_TYPES
 from budgetd_rules.polls import Poll
-from budgetd_rules.values import Value
+from budgetd_rules.values import Unlimited, Value, ValueType
 
 NOW: Final = datetime(2026, 5, 12, 14, 25, 30, tzinfo=UTC)
 DATA: Final = Path(__file__).parent / "data"
@@ -67,6 +69,35 @@ def details(poll: Poll) -> list[str]:
     return [f"{outage.request} {outage.cause}: {outage.detail}" for outage in poll.outages]
 
 
+def places(tree: Json, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where something stands in a document, every part of it."""
+    yield here
+    if isinstance(tree, dict | list):
+        for key, inner in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            yield from places(inner, (*here, key))
+
+
+def check(poll: Poll) -> None:
+    """What holds of every poll: fields of their types, outages on one printable line, and the key nowhere."""
+    kinds: dict[ValueType, Any] = {
+        ValueType.NUMBER: Decimal | Unlimited,
+        ValueType.BOOL: bool,
+        ValueType.TEXT: str,
+        ValueType.TIME: datetime,
+    }
+    for reading in poll.readings:
+        for name, value in reading.fields.items():
+            assert isinstance(value, kinds[FIELD_TYPES[name]]), (name, value)
+            assert not isinstance(value, Decimal) or abs(value) <= Decimal("1e32")
+        assert reading.key.meter.split("/")[0] in PROVIDERS[poll.provider].meters
+    for outage in poll.outages:
+        assert 0 < len(outage.detail) <= 500
+        assert outage.detail.isprintable()
+    assert len({reading.key for reading in poll.readings}) == len(poll.readings)
+    assert KEY not in repr(poll)
+    repr(poll).encode()
+
+
 def write_provider(folder: Path, text: str, name: str = "acme") -> Path:
     file = folder / f"{name}.toml"
     file.write_text(text, encoding="utf-8")
@@ -77,6 +108,14 @@ def make_provider(folder: Path, rest: str) -> Provider:
     """A provider with one request, `info`; `rest` begins with the values of that request."""
     return load_provider(write_provider(folder, HEAD + rest))
 
+
+DOCUMENTS: dict[str, Json] = {
+    "cekura": {"info": document("cekura/billing_info")},
+    "cargo": {"subscription": document("cargo/subscription")},
+    "sonzai": {"billing": document("sonzai/billing"), "contract": document("sonzai/contract")},
+    "uniqos": {"subscription": document("uniqos/quota_exhausted")},
+}
+"""What the vendors document, by provider and request."""
 
 HEAD: Final = """
 name = "acme"

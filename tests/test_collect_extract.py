@@ -2,7 +2,6 @@
 
 import copy
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -18,20 +17,21 @@ from budgetd.collect.texts import hide, one_line
 from budgetd.collect.times import Encoding
 from budgetd.collect.values import MalformedError, Reader
 from budgetd.http import Answer, RequestFailedError
-from budgetd_rules.meters import FIELD_TYPES
-from budgetd_rules.polls import Cause, Poll
-from budgetd_rules.values import UNKNOWN, UNLIMITED, Unlimited, Value, ValueType
+from budgetd_rules.polls import Cause
+from budgetd_rules.values import UNKNOWN, UNLIMITED, Value, ValueType
 from collecting import (
+    DOCUMENTS,
     HEAD,
     KEY,
     NOW,
-    PROVIDERS,
     answer,
+    check,
     details,
     document,
     fields,
     make_provider,
     meters,
+    places,
     read,
     write_provider,
 )
@@ -646,20 +646,6 @@ SCALARS = st.one_of(
 ANYTHING = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
 )
-DOCUMENTS: dict[str, Json] = {
-    "cekura": {"info": INFO},
-    "cargo": {"subscription": document("cargo/subscription")},
-    "sonzai": {"billing": document("sonzai/billing"), "contract": document("sonzai/contract")},
-    "uniqos": {"subscription": document("uniqos/quota_exhausted")},
-}
-
-
-def places(tree: Json, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where something stands in a document, every part of it."""
-    yield here
-    if isinstance(tree, dict | list):
-        for key, inner in tree.items() if isinstance(tree, dict) else enumerate(tree):
-            yield from places(inner, (*here, key))
 
 
 @st.composite
@@ -681,27 +667,6 @@ def mutated(draw: st.DrawFn, tree: Json) -> Json:
             case _:
                 parent[place[-1]] = draw(ANYTHING)
     return tree["root"]
-
-
-def check(poll: Poll) -> None:
-    """What holds of every poll: fields of their types, outages on one printable line, and the key nowhere."""
-    kinds: dict[ValueType, Any] = {
-        ValueType.NUMBER: Decimal | Unlimited,
-        ValueType.BOOL: bool,
-        ValueType.TEXT: str,
-        ValueType.TIME: datetime,
-    }
-    for reading in poll.readings:
-        for name, value in reading.fields.items():
-            assert isinstance(value, kinds[FIELD_TYPES[name]]), (name, value)
-            assert not isinstance(value, Decimal) or abs(value) <= Decimal("1e32")
-        assert reading.key.meter.split("/")[0] in PROVIDERS[poll.provider].meters
-    for outage in poll.outages:
-        assert 0 < len(outage.detail) <= 500
-        assert outage.detail.isprintable()
-    assert len({reading.key for reading in poll.readings}) == len(poll.readings)
-    assert KEY not in repr(poll)
-    repr(poll).encode()
 
 
 @pytest.mark.parametrize("provider", DOCUMENTS)

@@ -26,6 +26,7 @@ class Pages:
         items = self._find_items(document)
         turn = self._find_turn(document, items)
         if items is None and (turn or self.turned):
+            # By itself null may stand for an empty list. Among others it may as well have been lost.
             raise MalformedError("one of them has no list")
         self.items += items or []
         if turn in self.turned:
@@ -42,16 +43,13 @@ class Pages:
         return self.items if isinstance(first, list) else _replace(first, self.plan.items, self.items)
 
     def _find_items(self, document: object) -> list[object] | None:
-        """None where there is no place for a list; null stands for an empty one."""
         found = document
         # A list in place of the object around it is all there is.
         for name in self.plan.items if not isinstance(document, list) else ():
-            if not isinstance(found, Mapping) or name not in found:
-                return None
-            found = found[name]
+            found = found.get(name) if isinstance(found, Mapping) else None
         if found is not None and not isinstance(found, list):
             raise MalformedError(f"expected a list, got {describe(found, self.redact)}")
-        return found or []
+        return found
 
     def _find_turn(self, document: object, items: list[object] | None) -> Turn | None:
         if isinstance(document, list) and self.plan.items:
