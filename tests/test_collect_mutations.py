@@ -238,6 +238,27 @@ def test_a_damaged_answer_makes_no_wrong_number(name: str, data: st.DataObject) 
     compare(sample, after)
 
 
+ANYTHING: Final = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+)
+ANSWERS: Final = st.builds(
+    answer,
+    st.binary(max_size=60) | ANYTHING.map(lambda tree: json.dumps(tree).encode()),
+    st.sampled_from([200, 200, 200, 204, 304, 401, 403, 404, 429, 500]),
+)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@settings(deadline=None, max_examples=20)
+@given(data=st.data())
+def test_any_answers_are_read(name: str, data: st.DataObject) -> None:
+    """The documented ones, or anything else, in any order and however many."""
+    documented = [one for sample in SAMPLES[name] for one in sample.answers.values()]
+    answers = st.sampled_from(documented) | ANSWERS
+    check(play(PROVIDERS[name], lambda _place: data.draw(answers)))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLES)
 @settings(deadline=None, max_examples=500)

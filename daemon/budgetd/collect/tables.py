@@ -95,7 +95,9 @@ class ParamTable(Table):
 
 
 class WithinTable(Table):
-    """`time` is a JMESPath into an item, to a time of the last so many days (`last`), or the item does not count."""
+    """`time` is a JMESPath into an item, to a time (of this `encoding`) that lies in the last days (`last = "30d"`), or
+    the item does not count. Where it can't be read nobody knows, and that is an outage.
+    """
 
     time: PathText
     last: Duration
