@@ -32,7 +32,7 @@ def document(name: str) -> Json:
 def answer(body: object = "", status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
     """With `body` as it is if it is bytes or text, else as JSON."""
     if isinstance(body, str):
-        body = body.encode()
+        body = body.encode("utf-8", "surrogatepass")
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Answer(status=status, headers={name.lower(): text for name, text in (headers or {}).items()}, body=raw)
 
