@@ -12,14 +12,14 @@ from typing import Any
 from apprise.decorators import notify
 
 from budgetd.credentials import Secret
-from budgetd.deliver.channels import Channel, Sent
+from budgetd.deliver.channels import Channel, Letter, Sent
 from budgetd.deliver.outbox import Outbox, retry_pause
+from budgetd.deliver.templates import Template
 from budgetd.judge import judge_all, judge_due
 from budgetd.store import database, handover, notices, polls, troubles
 from budgetd.store.polls import Finished
 from budgetd.threads import Worker
 from budgetd_rules.judgement import Judgement, Route, Routing, Ruleset
-from budgetd_rules.messages import Message
 from budgetd_rules.meters import Account, Reading
 from budgetd_rules.ourselves import ACCOUNT
 from budgetd_rules.polls import Outage, Poll
@@ -73,8 +73,10 @@ class House:
         quiet: Sequence[str] = (),
         zone: tzinfo = UTC,
         fallbacks: Mapping[str, str] | None = None,
+        templates: Mapping[str, Template] | None = None,
     ) -> None:
         """`quiet` are the quiet hours of every channel."""
+        self.templates = templates or {}
         self.path = path
         self.ruleset = Ruleset(rules if rules is not None else [rule()], [*(accounts or [account()]), ACCOUNT])
         hours = Quiet(ranges=tuple(parse_range(text) for text in quiet), zone=zone)
@@ -150,7 +152,9 @@ class House:
         channels: dict[str, Channel] = {}
         for name in self.routing.group_wait:
             url = Secret(f"mailbox://{self.mailbox.host}/{name}")
-            channels[name] = _DyingChannel(name, url, dies) if dies else Channel(name, url)
+            channels[name] = (
+                _DyingChannel(name, url, dies) if dies else Channel(name, url, template=self.templates.get(name))
+            )
         worker = Worker("store of a test")
         db = await worker.run(database.open_for_daemon, self.path)
         outbox = Outbox(db, worker, channels, self.ruleset, self.routing.quiet, _spawn, lambda: None)
@@ -175,10 +179,10 @@ class _DyingChannel(Channel):
         super().__init__(name, url)
         self._dies = dies
 
-    async def send(self, message: Message) -> Sent:
+    async def send(self, letter: Letter) -> Sent:
         if self._dies == "before the send":
             raise _KilledError
-        await super().send(message)
+        await super().send(letter)
         raise _KilledError
 
 

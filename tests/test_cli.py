@@ -683,7 +683,7 @@ def test_a_channel_that_works_says_so(
     with Webhook("webhook", inbox) as webhook:
         ran = budgetd("channels", "test", "ops", "-c", write_config(f'{ACCOUNT}[channels.ops]\nurl = "{webhook.url}"'))
     assert (ran.code, ran.err) == (0, "")
-    assert re.fullmatch(r"channel ops: sent in \d+ ms\n", ran.out)
+    assert re.fullmatch(r"channel ops: sent as plain text, \d+ ms\n", ran.out)
     assert len(inbox.received) == 1
 
 
@@ -694,7 +694,8 @@ def test_a_channel_that_does_not_work_ends_with_1(
     url = f"json://user:{CANARY}@127.0.0.1:9/{CANARY}?retry=0"
     ran = budgetd("channels", "test", "ops", "-c", write_config(f'{ACCOUNT}[channels.ops]\nurl = "{url}"'))
     assert (ran.code, ran.out, len(ran.errors)) == (1, "", 1)
-    assert re.match(r"channel ops: failed after \d+ ms: ", ran.err)
+    assert re.match(r"channel ops: failed as plain text, \d+ ms: ", ran.err)
+    assert ran.err.endswith("; nothing listens there: check host and port\n")
 
 
 # --- as a process of its own

@@ -215,7 +215,8 @@ ROUTE = '[[routes]]\nchannels = ["ops"]\n'
         ),
         pytest.param(
             "[channels]\nops = 'json://x'",
-            "channels.ops: expected a table, not text; its keys are url, group_wait, quiet, timezone, fallback",
+            "channels.ops: expected a table, not text; its keys are url, group_wait, quiet, timezone, fallback, title, "
+            "body",
             id="a channel that is a text",
         ),
         pytest.param(

@@ -1,23 +1,25 @@
 """The words: titles and bodies for every kind, numbers and moments for people, and vendors' texts made harmless."""
 
 # ruff: noqa: RUF001  # the look-alikes that stand for markup
-import re
-import unicodedata
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from budgetd_rules.entries import Fact
+from budgetd_rules.formats import Format, write
 from budgetd_rules.memory import ChangeKind, Episode, Reason
-from budgetd_rules.messages import Fact, Message, compose
-from budgetd_rules.meters import Account, Kind, Reading, View, view
+from budgetd_rules.messages import Message, compose
+from budgetd_rules.meters import Account, Kind, View, view
 from budgetd_rules.rule import Level, Rule
 from budgetd_rules.settlement import Line, Told
 from budgetd_rules.values import UNKNOWN, UNLIMITED, Value
-from budgetd_rules.wording import describe, harmless, moment, show, show_percent
+from budgetd_rules.wording import describe, moment, show, show_percent
 from build import NOON, STALE_AFTER, account, change, episode, minutes, reading, rule
 
 WARNING, CRITICAL = Level.WARNING, Level.CRITICAL
@@ -54,6 +56,19 @@ def credits_(remaining: int | str | Value = 212, now: datetime = NOW, **fields: 
 
 def composed(*facts: Fact, now: datetime = NOW) -> Message:
     return compose(facts, UTC, now)
+
+
+class Said(NamedTuple):
+    """A message in plain text."""
+
+    title: str
+    body: str
+    level: Level | None
+
+
+def said(*facts: Fact) -> Said:
+    message = composed(*facts)
+    return Said(message.title, message.body, message.level)
 
 
 # --- a meter in words
@@ -187,12 +202,40 @@ def test_a_meter_in_words(view: View, words: str) -> None:
     assert describe(view, UTC, NOW) == words
 
 
+CENTS = Decimal("1234.5")
+
+
+@pytest.mark.parametrize(
+    ("view", "words"),
+    [
+        (seen("wallet", Kind.BALANCE, "USD", remaining=CENTS), "wallet: 1,234.50 USD left"),
+        (seen("wallet", Kind.BALANCE, "USD", remaining=-CENTS), "wallet: 1,234.50 USD over"),
+        (seen("wallet", Kind.BALANCE, "EUR", used=CENTS), "wallet: 1,234.50 EUR used"),
+        (seen("spent", Kind.QUOTA, "USD", used=CENTS, limit=2469), "spent 50.0 % used (1,234.50 of 2,469 USD)"),
+        (seen("spent", Kind.QUOTA, "USD", used=CENTS), "spent 1,234.50 of unknown USD"),
+        (seen("spent", Kind.QUOTA, "USD", remaining=CENTS), "spent 1,234.50 USD left"),
+        (seen("usage", Kind.SPEND, "", amount=CENTS, limit=CENTS, currency="USD"),
+         "usage 1,234.50 of 1,234.50 USD spent"),
+        (seen("usage", Kind.SPEND, "", amount=CENTS, currency="USD"), "usage 1,234.50 USD spent"),
+        (seen("invoice", Kind.CHARGE, "", amount=CENTS, currency="USD", paid=True), "invoice: 1,234.50 USD is paid"),
+        (seen("cap/usd", Kind.CAP, "", value=CENTS, currency="USD"), "cap/usd is 1,234.50 USD"),
+        (seen("cap/usd", Kind.CAP, "USD", value=Decimal("0.0045")), "cap/usd is 0.0045 USD"),
+        (seen("cap/usd", Kind.CAP, "USD", value=Decimal("12.000")), "cap/usd is 12.00 USD"),
+        (seen("cap/usd", Kind.CAP, "USD", value=12), "cap/usd is 12 USD"),
+        (credits_(CENTS), "1,234.5 credits left"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_money_in_words(view: View, words: str) -> None:
+    assert describe(view, UTC, NOW) == words
+
+
 # --- one line
 
 
 def test_a_body_says_everything() -> None:
     one = fact(of=episode(level=CRITICAL), account=account(), rule=rule(), view=credits_(granted=50_000))
-    assert composed(one) == Message(
+    assert said(one) == Said(
         title="CRITICAL voice: 212 credits left (0.4 %)",
         body="""\
 212 credits left (0.4 %), as of 12:00 UTC
@@ -210,7 +253,7 @@ Account voice at Cekura · episode e1""",
 
 def test_a_body_says_only_what_is_known() -> None:
     unnamed = Account(name="voice", provider="", title="", stale_after=STALE_AFTER)
-    assert composed(fact(account=unnamed)) == Message(
+    assert said(fact(account=unnamed)) == Said(
         title="WARNING voice: credits: nothing read yet",
         body="credits: nothing read yet\nSince 12:00 UTC\nAck: budgetd ack e1\nAccount voice · episode e1",
         level=WARNING,
@@ -281,6 +324,61 @@ def test_what_is_over_asks_nobody_for_anything() -> None:
         "Rule low-credits: critical when remaining < 100, warning when remaining < 500",
         "Account voice at Cekura · episode e1",
     ]
+
+
+def test_amounts_of_money_say_so_in_every_line() -> None:
+    wallet = seen("wallet", Kind.BALANCE, "USD", remaining=CENTS)
+    assert "\nNow: remaining 1,234.50 USD\n" in composed(fact(rule=rule(), view=wallet)).body
+    of = episode(meter="wallet", ended_at=minutes(4), worst=Decimal("4.5"), end=Reason.TOPPED_UP)
+    assert "(worst 4.50 USD): topped up by 1,230.00 USD\n" in composed(fact(Told.RESOLVED, of, view=wallet)).body
+    noted = change(ChangeKind.NOTED, episode(meter="cap/usd"))
+    noted = replace(noted, episode=None, values={"value": CENTS}, before={"value": Decimal(5)})
+    line = Line(told=Told.NOTED, episode=None, change=noted, notices=("e1.1@ops",))
+    cap = seen("cap/usd", Kind.CAP, "USD", value=CENTS)
+    message = composed(Fact(line=line, account=BARE, rule=None, view=cap))
+    assert message.title == "NOTED voice: cap/usd: value 5 USD before, 1,234.50 USD now"
+
+
+@pytest.mark.parametrize(
+    ("at_zero", "fields", "words"),
+    [
+        pytest.param("calls stop", {"overage_allowed": True}, "calls stop", id="what the config says goes first"),
+        pytest.param(None, {"overage_allowed": True}, "overage begins", id="overage"),
+        pytest.param(
+            None,
+            {"overage_allowed": True, "overage_price": Decimal("0.005")},
+            "overage begins, at 0.005 each",
+            id="overage at a price",
+        ),
+        pytest.param(
+            None,
+            {"overage_allowed": True, "overage_price": Decimal("0.5"), "currency": "USD"},
+            "overage begins, at 0.50 USD each",
+            id="overage at a price in a currency",
+        ),
+        pytest.param(None, {"overage_allowed": False}, "it stops (no overage)", id="no overage"),
+        pytest.param(None, {"overage_price": Decimal(1)}, None, id="a price alone says nothing"),
+        pytest.param(None, {}, None, id="unknown"),
+    ],
+)
+def test_what_happens_at_zero(at_zero: str | None, fields: dict[str, Value], words: str | None) -> None:
+    one = fact(
+        account=replace(BARE, at_zero=at_zero), view=view(reading(fields={"remaining": 5, **fields}), NOW, STALE_AFTER)
+    )
+    said_so = [line for line in composed(one).body.split("\n") if line.startswith("At zero:")]
+    assert said_so == ([f"At zero: {words}"] if words else [])
+
+
+def test_the_last_line_names_the_episode_in_every_format() -> None:
+    message = composed(fact(account=account(), rule=rule(), view=credits_()))
+    for to in Format:
+        assert "episode e1" in write(message.blocks, to).replace("<br/>", "\n").split("\n")[-1]
+
+
+def test_a_refill_that_is_no_address_is_text() -> None:
+    message = composed(fact(account=replace(BARE, refill="ask Jo"), view=credits_()))
+    assert "\nRefill: ask Jo\n" in message.body
+    assert "<b>Refill:</b> ask Jo<br/>" in write(message.blocks, Format.HTML)
 
 
 def test_the_worst_share_is_a_share() -> None:
@@ -354,7 +452,7 @@ def many(count: int, told: Told = Told.OPENED) -> list[Fact]:
 
 def test_two_lines_are_two_blocks() -> None:
     resolved = fact(Told.RESOLVED, episode("e2", ended_at=minutes(4)), view=credits_(9_000))
-    assert composed(fact(view=credits_()), resolved) == Message(
+    assert said(fact(view=credits_()), resolved) == Said(
         title="1 WARNING, 1 RESOLVED: voice",
         body="""\
 WARNING voice: 212 credits left, as of 12:00 UTC
@@ -384,8 +482,7 @@ def test_eight_are_told_in_full() -> None:
 
 
 def test_nine_are_a_digest_by_account() -> None:
-    message = composed(*many(9))
-    assert message == Message(
+    assert said(*many(9)) == Said(
         title="5 WARNING, 4 CRITICAL: voice, growth, dialogue",
         body="""\
 WARNING dialogue: 2 credits left [e2]
@@ -499,97 +596,13 @@ def test_a_moment_in_words(at: datetime, zone: ZoneInfo, now: datetime, words: s
     assert moment(at, zone, now) == words
 
 
-# --- what vendors write
-
-
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        pytest.param("USD", "USD", id="plain text stays"),
-        pytest.param("Größe 100 € 日本", "Größe 100 € 日本", id="other alphabets stay"),
-        pytest.param("rate_limit/pro-1.5", "rate_limit/pro-1.5", id="names stay"),
-        pytest.param("a\r\nBcc: all", "a Bcc: all", id="line breaks"),
-        pytest.param("a\u2028b\u2029c\x0bd\x85e", "a b c d e", id="other line breaks"),
-        pytest.param("a\x00b\x1b[31mc\x7fd", "a b (31mc d", id="control characters"),
-        pytest.param("a\u202eb\u2066c\u200ed\u061ce", "a b c d e", id="reversed text"),
-        pytest.param("a\u200bb\ufeffc\u2060d\u00ade", "a b c d e", id="what is not seen"),
-        pytest.param("a\U000e0041b\ue000c", "a b c", id="tags and private characters"),
-        pytest.param("a\ud800b", "a b", id="half a character"),
-        pytest.param("<b>x</b>", "‹b›x‹/b›", id="HTML"),
-        pytest.param("<!channel> <@U123>", "‹!channel› ‹＠U123›", id="Slack's mentions"),
-        pytest.param("@channel", "＠channel", id="a mention"),
-        pytest.param("[pay](http://evil.example)", "(pay)(http:// evil.example)", id="a link"),
-        pytest.param("<http://evil.example|pay>", "‹http:// evil.example¦pay›", id="Slack's link"),
-        pytest.param("`x` *y*", "'x' ∗y∗", id="code and bold"),
-        pytest.param("  a \t  b  ", "a b", id="spaces"),
-        pytest.param("\n", "", id="nothing is left"),
-        pytest.param("x" * 120, "x" * 120, id="long"),
-        pytest.param("x" * 121, "x" * 119 + "…", id="too long"),
-        pytest.param("x" * 1_000_000, "x" * 119 + "…", id="far too long"),
-    ],
-)
-def test_a_vendor_s_text_is_made_harmless(text: str, line: str) -> None:
-    assert harmless(text) == line
-
-
-EVIL = "x\n<!channel> @here `rm`\r\nBcc: <a@b.example> [pay](http://evil.example)\u202e" + "y" * 500
-
-
-def messages_of(text: str) -> list[Message]:
-    """Everything in which a vendor's text stands: alone, in a group and in a digest."""
-    readings = [
-        reading(f"schedule/{text}", Kind.CHARGE, unit=text, amount=5, currency=text),
-        reading(f"credits/{text}", Kind.BALANCE, unit=text, remaining=5, currency=text),
-        reading(f"turns/{text}", Kind.QUOTA, unit=text, used=5, limit=9),
-        reading(f"usage/{text}", Kind.SPEND, unit=text, amount=5, currency=text),
-        reading(f"cap/{text}", Kind.CAP, unit=text, value=5, currency=text),
-        reading(f"sub/{text}", Kind.SUBSCRIPTION, unit=text, plan=text, status=text),
-        reading("connection", Kind.CONNECTION, failures=2, cause=text),
-    ]
-    facts = [told_of(one) for one in readings] + [fact(of=episode(meter=text))]
-    return [*(composed(one) for one in facts), composed(*facts), composed(*facts, *facts)]
-
-
-def told_of(one: Reading) -> Fact:
-    return fact(of=episode(meter=one.key.meter), view=view(one, NOW, STALE_AFTER))
-
-
-def assert_harmless(message: Message) -> None:
-    for text in (message.title, *message.body.split("\n")):
-        assert not any(unicodedata.category(each) in {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"} for each in text)
-        assert not {"<", ">", "@", "`", "*", "|"} & set(text)
-        assert not re.search(r"://\S", text)
-        assert "](" not in text
-        assert len(text) < 400
-    message.body.encode()
-
-
-def test_evil_text_stays_text() -> None:
-    for message in messages_of(EVIL):
-        assert_harmless(message)
-        assert not any(line.startswith("Bcc") for line in message.body.split("\n"))
-
-
-@given(st.text(st.characters(), max_size=200))
-def test_no_text_of_a_vendor_breaks_out_of_its_line(text: str) -> None:
-    for told, plain in zip(messages_of(text), messages_of("x"), strict=True):
-        assert_harmless(told)
-        assert told.body.count("\n") == plain.body.count("\n")
-
-
-@given(st.text(st.characters(), max_size=200))
-def test_what_is_harmless_stays_so(text: str) -> None:
-    assert harmless(harmless(text)) == harmless(text)
-    assert len(harmless(text)) <= 120
-
-
 def blind(id_: str, name: str) -> Fact:
     of = episode(id_, rule="blind")
     return fact(of=of, account=account(name), view=seen("connection", Kind.CONNECTION, failures=3, cause="unreachable"))
 
 
 def test_accounts_that_went_blind_together_are_one_line() -> None:
-    assert composed(blind("e1", "voice"), blind("e2", "growth")) == Message(
+    assert said(blind("e1", "voice"), blind("e2", "growth")) == Said(
         title="WARNING 2 accounts can't be polled: is it this host's network?",
         body="""\
 WARNING 2 accounts can't be polled: is it this host's network?

@@ -136,12 +136,24 @@ class AccountTable(Table):
     at_zero: str | None = None
 
 
+class TemplateFile(Table):
+    file: Annotated[Path, Field(strict=False, description='the template\'s file, such as "ops.md"')]
+
+
 class ChannelTable(Table):
     url: SecretSetting = Field(description=f"an Apprise URL, best as {SOURCES}")
     group_wait: DurationOrZero = timedelta(seconds=5)
     quiet: Annotated[QuietHours, BeforeValidator(_one_or_more)] = ()
     timezone: Annotated[str, AfterValidator(_zone)] | None = None
     fallback: str | None = None
+    title: str | None = None
+    body: (
+        Annotated[
+            Annotated[str, Tag(f"{TAG}text")] | Annotated[TemplateFile, Tag(f"{TAG}table")],
+            Discriminator(_text_or_table),
+        ]
+        | None
+    ) = None
 
 
 class MatchTable(Table):

@@ -4,6 +4,7 @@ BudgetdError           exit 1    something failed while running
   UsageError           exit 2    the command's words make no sense
   ConfigError          exit 78   the config, a provider file or a credential is wrong; has every problem found
   StoreError           exit 1    the database can't be read, written or locked
+  TemplateError        exit 1    a channel's template did not give a text; told at `check`, and survived at a send
 
 Programmer errors are none of these: they stay ordinary exceptions, and the job wrapper in `service` logs them.
 """
@@ -32,3 +33,11 @@ class ConfigError(BudgetdError):
 
 class StoreError(BudgetdError):
     pass
+
+
+class TemplateError(BudgetdError):
+    """What is wrong, and the line of the template where it is known."""
+
+    def __init__(self, what: str, line: int | None = None) -> None:
+        self.line = line
+        super().__init__(f"line {line}: {what}" if line else what)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from budgetd.collect.collector import Scheduled
@@ -19,6 +19,7 @@ from budgetd.collect.sources import Setting, Source, make_source
 from budgetd.commands import Commands
 from budgetd.config import (
     AccountTable,
+    ChannelTable,
     ClockworkTable,
     Config,
     LevelConditions,
@@ -28,7 +29,7 @@ from budgetd.config import (
     StepsTable,
 )
 from budgetd.credentials import Secret, SecretSource, SecretUnavailableError
-from budgetd.deliver.channels import url_problem
+from budgetd.deliver.channels import format_of, url_problem
 from budgetd.errors import ConfigError
 from budgetd.validation import did_you_mean
 from budgetd_rules.judgement import AT_ONCE, Route, Routing, Ruleset
@@ -36,6 +37,9 @@ from budgetd_rules.meters import Account
 from budgetd_rules.ourselves import ACCOUNT, OURSELVES
 from budgetd_rules.rule import Clockwork, Level, Rule, RuleError, RuleText, Selector, Steps, build_rule
 from budgetd_rules.schedules import Quiet
+
+if TYPE_CHECKING:
+    from budgetd.deliver.templates import Template
 
 STALE_INTERVALS: Final = 3
 T = TypeVar("T")
@@ -64,6 +68,7 @@ class Plan:
     outline: Outline
     scheduled: Mapping[str, Scheduled]
     urls: Mapping[str, Secret]
+    templates: "Mapping[str, Template]"
 
 
 def make_outline(config: Config) -> Outline:
@@ -81,8 +86,9 @@ def make_plan(config: Config) -> Plan:
     outline = planner.outline()
     scheduled = planner.scheduled(outline.providers)
     urls = planner.channel_urls()
+    templates = planner.templates(urls)
     planner.raise_problems()
-    return Plan(outline=outline, scheduled=scheduled, urls=urls)
+    return Plan(outline=outline, scheduled=scheduled, urls=urls, templates=templates)
 
 
 class _Planner:
@@ -132,6 +138,12 @@ class _Planner:
     def channel_urls(self) -> dict[str, Secret]:
         found = {name: self._channel_url(name, table.url) for name, table in self.file.channels.items()}
         return {name: url for name, url in found.items() if url}
+
+    def templates(self, urls: Mapping[str, Secret]) -> "dict[str, Template]":
+        """Of the channels that have their own words."""
+        own = {name: table for name, table in self.file.channels.items() if table.title or table.body}
+        found = {name: self._template(name, table, urls[name]) for name, table in own.items() if name in urls}
+        return {name: template for name, template in found.items() if template}
 
     def raise_problems(self) -> None:
         if self.problems:
@@ -247,6 +259,17 @@ class _Planner:
                 hint = did_you_mean(fallback, list(self.file.channels))
                 self._problem(key, f"no channel is named {fallback!r}{hint}")
         return named
+
+    def _template(self, name: str, table: ChannelTable, url: Secret) -> "Template | None":
+        from budgetd.deliver.trial import try_template  # noqa: PLC0415 - Jinja is 40 ms that most configs do not need
+
+        if url_problem(url):
+            return None
+        zone = ZoneInfo(table.timezone or self.file.daemon.timezone)
+        template, problems = try_template(table, self.config.path.parent, format_of(url), zone)
+        for key, what in problems:
+            self._problem(f"channels.{name}.{key}", what)
+        return template
 
     def _route(self, number: int, table: RouteTable) -> Route:
         for channel in table.channels:

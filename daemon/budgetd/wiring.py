@@ -48,7 +48,11 @@ def rewire(wired: Wired, plan: Plan) -> Wired:
     """The same store and client under another config; the old channels end with the send that they are at."""
     for channel in wired.channels.values():
         channel.close()
-    return replace(wired, plan=plan, channels={name: Channel(name, url) for name, url in plan.urls.items()})
+    return replace(wired, plan=plan, channels=_channels(plan))
+
+
+def _channels(plan: Plan) -> dict[str, Channel]:
+    return {name: Channel(name, url, template=plan.templates.get(name)) for name, url in plan.urls.items()}
 
 
 @contextlib.asynccontextmanager
@@ -64,5 +68,4 @@ async def wire(plan: Plan) -> AsyncIterator[Wired]:
         asyncio.get_running_loop().set_default_executor(Errands())
         client = Client()
         stack.push_async_callback(client.aclose)
-        channels = {name: Channel(name, url) for name, url in plan.urls.items()}
-        yield Wired(plan=plan, db=db, worker=worker, client=client, channels=channels)
+        yield Wired(plan=plan, db=db, worker=worker, client=client, channels=_channels(plan))

@@ -15,8 +15,9 @@ from budgetd_rules.memory import Change, ChangeKind, Reason, Stretch, Watch
 from budgetd_rules.meters import KINDS, Account, Kind, View
 from budgetd_rules.reminders import next_reminder, passed_steps
 from budgetd_rules.rule import Clockwork, Level, Rule, Selector
+from budgetd_rules.supplied import harmless
 from budgetd_rules.values import UNKNOWN, Truth, Value
-from budgetd_rules.wording import harmless, show
+from budgetd_rules.wording import show
 
 
 class Answer(StrEnum):

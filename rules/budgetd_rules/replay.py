@@ -12,9 +12,10 @@ from types import MappingProxyType
 from typing import Final
 
 from budgetd_rules.burn import Run, burn_per_day
+from budgetd_rules.entries import Fact
 from budgetd_rules.judgement import AT_ONCE, QUIET, Notice, NoticeState, Routing, Ruleset, judge
 from budgetd_rules.memory import Change, Episode, Watch, WatchKey
-from budgetd_rules.messages import Fact, Message, compose
+from budgetd_rules.messages import Message, compose
 from budgetd_rules.meters import Account, MeterKey, Reading, View, family, view
 from budgetd_rules.polls import CONNECTION, Connection, Poll, connect, connection_reading
 from budgetd_rules.schedules import Quiet

@@ -1,7 +1,6 @@
-"""Values, moments and meters in words; and whatever a vendor supplied, made harmless before it stands in a text."""
+"""Values, moments and meters in words."""
 
 import re
-import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
 from decimal import ROUND_DOWN, Decimal
@@ -9,6 +8,7 @@ from typing import Final
 
 from budgetd_rules.meters import Kind, View
 from budgetd_rules.ourselves import CONFIG, OURSELVES, STORE, channel_of
+from budgetd_rules.supplied import harmless
 from budgetd_rules.values import UNKNOWN, Unknown, Unlimited, Value
 
 
@@ -34,15 +34,17 @@ def _quota(view: View, _zone: tzinfo, _now: datetime) -> str:
     used, limit, share = view.fields["used"], view.fields["limit"], view.fields["used_percent"]
     named = harmless(view.key.meter)
     if isinstance(share, Decimal):
-        return f"{named} {show_percent(share)} used ({show(used)} of {_amount(view, limit)})"
+        return f"{named} {show_percent(share)} used ({_number(view, used)} of {_amount(view, limit)})"
     if used is UNKNOWN and view.fields["remaining"] is not UNKNOWN:
         return f"{named} {_amount(view, view.fields['remaining'])} left"
-    return f"{named} {show(used)} of {_amount(view, limit)}"
+    return f"{named} {_number(view, used)} of {_amount(view, limit)}"
 
 
 def _spend(view: View, _zone: tzinfo, _now: datetime) -> str:
     amount, limit = view.fields["amount"], view.fields["limit"]
-    amounts = f"{show(amount)} of {_amount(view, limit)}" if isinstance(limit, Decimal) else _amount(view, amount)
+    amounts = (
+        f"{_number(view, amount)} of {_amount(view, limit)}" if isinstance(limit, Decimal) else _amount(view, amount)
+    )
     return f"{harmless(view.key.meter)} {amounts} spent"
 
 
@@ -110,7 +112,33 @@ _DESCRIBE: Final[Mapping[Kind, Callable[[View, tzinfo, datetime], str]]] = {
 
 
 def _amount(view: View, value: Value) -> str:
-    return f"{show(value)} {_unit(view)}".rstrip()
+    return f"{_number(view, value)} {_unit(view)}".rstrip()
+
+
+def _number(view: View, value: Value) -> str:
+    return _cents(value) if _is_money(view) and isinstance(value, Decimal) else show(value)
+
+
+def _cents(value: Decimal) -> str:
+    """12.30, where a vendor's JSON says 12.3; a price of 0.0045 keeps all its digits, and 500 stays 500."""
+    whole, point, cents = show(value).partition(".")
+    return f"{whole}.{cents.rstrip('0').ljust(2, '0')}" if point else whole
+
+
+def _is_money(view: View) -> bool:
+    return re.fullmatch("[A-Z]{3}", _unit(view)) is not None
+
+
+_AMOUNTS: Final = frozenset(
+    {"amount", "burn_per_day", "granted", "limit", "overage", "overage_price", "remaining", "used", "value"}
+)
+
+
+def show_field(view: View | None, name: str, value: Value) -> str:
+    """A field's value: an amount of money with its currency, all else as it is."""
+    if view is not None and name in _AMOUNTS and isinstance(value, Decimal) and _is_money(view):
+        return _amount(view, value)
+    return show(value)
 
 
 def _unit(view: View) -> str:
@@ -176,21 +204,3 @@ def moment(at: datetime, zone: tzinfo, now: datetime) -> str:
     if local.date() == now.astimezone(zone).date():
         return f"{local:%H:%M %Z}"
     return f"{local.day} {local:%b %Y %H:%M %Z}"
-
-
-# What is not seen, or turns what is: controls, marks of format and direction, lone surrogates, private characters,
-# separators of lines and paragraphs.
-_UNSEEN: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
-# Look-alikes for what some service reads as markup, a link or a mention.
-_MARKUP: Final = str.maketrans(
-    {"<": "\u2039", ">": "\u203a", "@": "\uff20", "`": "'", "*": "\u2217", "[": "(", "]": ")", "|": "\u00a6"}
-)
-_LONGEST: Final = 120
-
-
-def harmless(text: str) -> str:
-    """Text from a vendor as one plain line: no control characters, mentions, links or markup; cut at 120."""
-    # What is cut off anyway is not looked at.
-    seen = "".join(" " if unicodedata.category(each) in _UNSEEN else each for each in text[: 10 * _LONGEST])
-    line = " ".join(seen.translate(_MARKUP).replace("://", ":// ").split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

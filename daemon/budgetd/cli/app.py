@@ -5,7 +5,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.metadata import version
 from typing import Annotated
@@ -14,6 +14,7 @@ import typer
 
 from budgetd import log, views
 from budgetd.advice import programs, warnings
+from budgetd.cli.channels import channels_app
 from budgetd.cli.explaining import explain, history
 from budgetd.cli.holding import ack, holds_app, silence
 from budgetd.cli.invocation import (
@@ -22,6 +23,7 @@ from budgetd.cli.invocation import (
     load,
     make_console,
     make_printer,
+    named,
     print_json,
     read_clock,
 )
@@ -30,23 +32,18 @@ from budgetd.cli.tables import Printer
 from budgetd.cli.testing import run_tests
 from budgetd.collect.poll import poll as poll_once
 from budgetd.collect.provider import load_providers
-from budgetd.deliver.channels import Channel
-from budgetd.errors import BudgetdError, UsageError
+from budgetd.errors import UsageError
 from budgetd.http import Client
 from budgetd.judge import views_of
 from budgetd.planning import Outline, Plan, make_outline, make_plan
 from budgetd.service import Service
 from budgetd.store import database
 from budgetd.store import status as stored
-from budgetd.store.notices import Outcome
 from budgetd.store.status import AccountStatus, ChannelStatus, Status
-from budgetd.validation import did_you_mean
 from budgetd.wiring import wire
-from budgetd_rules.messages import Message
 from budgetd_rules.meters import View, view
 from budgetd_rules.ourselves import OURSELVES
 from budgetd_rules.polls import Poll
-from budgetd_rules.rule import Level
 
 app = typer.Typer(
     name="budgetd",
@@ -58,7 +55,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-channels_app = typer.Typer(help="The channels that messages go to.", no_args_is_help=True)
 app.add_typer(channels_app, name="channels")
 
 
@@ -125,7 +121,7 @@ def poll(
 ) -> None:
     """Poll once and print what the vendors say. Stores nothing, tells no one; exits with 1 where a poll failed."""
     plan = make_plan(load(config))
-    wanted = _named(accounts or [], list(plan.scheduled), "enabled account") or list(plan.scheduled)
+    wanted = named(accounts or [], list(plan.scheduled), "enabled account") or list(plan.scheduled)
     now = read_clock()
     polls = asyncio.run(_poll_all(plan, wanted, now))
     known = plan.outline.ruleset.accounts
@@ -146,13 +142,6 @@ async def _poll_all(plan: Plan, accounts: Sequence[str], now: datetime) -> list[
         return await asyncio.gather(*(poll_once(plan.scheduled[name].source, client, now) for name in accounts))
     finally:
         await client.aclose()
-
-
-def _named(given: Sequence[str], known: Sequence[str], what: str) -> list[str]:
-    for name in given:
-        if name not in known:
-            raise UsageError(f"no {what} is named {name!r}{did_you_mean(name, known)}")
-    return list(given)
 
 
 @app.command()
@@ -248,25 +237,6 @@ def episodes(
         printer.say("no episodes" if ended_too else "no open episodes")
 
 
-@channels_app.command("test")
-def channels_test(
-    name: Annotated[str, typer.Argument(help="The channel's name in the config.")], config: ConfigOption = None
-) -> None:
-    """Send a real message through a channel. Shows what the service said; exits with 1 where it failed."""
-    plan = make_plan(load(config))
-    _named([name], list(plan.urls), "channel")
-    message = Message(
-        title=f"TEST of the channel {name}",
-        body="budgetd can reach you here. This is a test: nothing has run out.",
-        level=Level.INFO,
-    )
-    sent = asyncio.run(Channel(name, plan.urls[name]).send(message))
-    took = f"{sent.took / timedelta(milliseconds=1):.0f} ms"
-    if sent.outcome is not Outcome.OK:
-        raise BudgetdError(f"channel {name}: {sent.outcome} after {took}: {sent.error}")
-    print(f"channel {name}: sent in {took}")
-
-
 @app.command()
 def providers(
     name: Annotated[str | None, typer.Argument(help="Only this one.")] = None,
@@ -275,7 +245,7 @@ def providers(
     """List the providers and what each one measures. Of one: its meters with their fields, and what it wants."""
     known = dict(sorted(load_providers().items()))
     if name is not None:
-        _named([name], list(known), "provider")
+        named([name], list(known), "provider")
         known = {name: known[name]}
     printer = Printer(make_console(), UTC, read_clock())
     if as_json:

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -12,7 +13,9 @@ from rich.console import Console
 
 from budgetd.cli.tables import Printer
 from budgetd.config import Config, find_config, load_config
+from budgetd.errors import UsageError
 from budgetd.planning import Outline, make_outline
+from budgetd.validation import did_you_mean
 
 ConfigOption = Annotated[
     Path | None,
@@ -29,6 +32,14 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for script
 
 def load(given: Path | None) -> Config:
     return load_config(find_config(given))
+
+
+def named(given: Sequence[str], known: Sequence[str], what: str) -> list[str]:
+    """The names given, all of which have to be known."""
+    for name in given:
+        if name not in known:
+            raise UsageError(f"no {what} is named {name!r}{did_you_mean(name, known)}")
+    return list(given)
 
 
 def read_clock() -> datetime:

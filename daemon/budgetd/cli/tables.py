@@ -17,8 +17,9 @@ from budgetd_rules.judgement import NoticeState
 from budgetd_rules.meters import KINDS, View
 from budgetd_rules.polls import Outage, Poll
 from budgetd_rules.rule import Level
+from budgetd_rules.supplied import harmless
 from budgetd_rules.values import UNKNOWN
-from budgetd_rules.wording import describe, harmless, moment, show
+from budgetd_rules.wording import describe, moment, show
 
 _STYLES: Mapping[Level, str] = {Level.CRITICAL: "bold red", Level.WARNING: "yellow", Level.INFO: "cyan"}
 _STATE_STYLES: Mapping[NoticeState, str] = {

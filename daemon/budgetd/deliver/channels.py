@@ -1,26 +1,28 @@
-"""Channels: one Apprise object and one thread each. The only module that knows Apprise.
-
-Apprise never raises for a failed send; why it failed stands in the log entries of its result. A send is *failed*
-only where those entries prove that nothing arrived (an answer with an error, or no connection at all). Everything
-else that went wrong may have arrived, so its outcome is *unknown*.
-"""
+"""Channels: one Apprise object and one thread each. The only module that knows Apprise."""
 
 import asyncio
 import logging
-import re
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
+from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType, OverflowMode
 
 from budgetd.credentials import Secret
+from budgetd.deliver.answers import outcome_of, said, secret_parts
+from budgetd.errors import TemplateError
 from budgetd.store.notices import Outcome
 from budgetd.threads import Worker
+from budgetd_rules.formats import Block, Format, Row, escaped, write
 from budgetd_rules.messages import Message
 from budgetd_rules.rule import Level
+from budgetd_rules.supplied import harmless
+
+if TYPE_CHECKING:
+    from budgetd.deliver.templates import Template
+
+logger = logging.getLogger(__name__)
 
 TIMEOUT: Final = timedelta(seconds=30)
 # Each socket operation gives up before we do, so that a send that hangs ends by itself and frees its thread.
@@ -37,6 +39,21 @@ _TYPES: Final = {
     Level.INFO: NotifyType.INFO,
     None: NotifyType.SUCCESS,
 }
+_FORMATS: Final = {
+    NotifyFormat.TEXT: Format.TEXT,
+    NotifyFormat.MARKDOWN: Format.MARKDOWN,
+    NotifyFormat.HTML: Format.HTML,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A message as one channel sends it. `words` is its body for people who look it up later."""
+
+    title: str
+    body: str
+    words: str
+    level: Level | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,32 +77,64 @@ def url_problem(url: Secret) -> str | None:
     return None
 
 
+def format_of(url: Secret) -> Format:
+    """What the service takes: what its URL says (`?format=text`), else what it would rather have."""
+    return _FORMATS[_service(url)[0].resolve_format()]
+
+
+def _service(url: Secret) -> Apprise:
+    # With a time limit of its own, Apprise sends from a pool of few threads: channels that hang would hold up the
+    # others, and a stop.
+    service = Apprise(asset=AppriseAsset(service_timeout=0, app_id="budgetd", app_desc="budgetd"))
+    service.add(url.reveal())
+    return service
+
+
 class Channel:
     """Sends one message at a time. `is_busy` stays true past a time-out, until the service lets go of the thread."""
 
-    def __init__(self, name: str, url: Secret, timeout: timedelta = TIMEOUT) -> None:
+    def __init__(
+        self, name: str, url: Secret, timeout: timedelta = TIMEOUT, template: "Template | None" = None
+    ) -> None:
         self.name = name
         self.is_busy = False
         self._timeout = timeout
-        self._secrets = _secret_parts(url)
-        # With a time limit of its own, Apprise sends from a pool of few threads: channels that hang would hold up the
-        # others, and a stop.
-        self._apprise = Apprise(asset=AppriseAsset(service_timeout=0))
-        self._apprise.add(url.reveal())
-        for service in self._apprise:
-            service.socket_connect_timeout = min(service.socket_connect_timeout, SOCKET_TIMEOUT)
-            service.socket_read_timeout = min(service.socket_read_timeout, SOCKET_TIMEOUT)
-            service.retry = 0
-            # Mail would wait 5.5 s between two messages; the outbox groups and paces them already.
-            service.request_rate_per_sec = 0
+        self._template = template
+        self._secrets = secret_parts(url)
+        self._apprise = _service(url)
+        service = self._apprise[0]
+        service.socket_connect_timeout = min(service.socket_connect_timeout, SOCKET_TIMEOUT)
+        service.socket_read_timeout = min(service.socket_read_timeout, SOCKET_TIMEOUT)
+        service.retry = 0
+        # Mail would wait 5.5 s between two messages; the outbox groups and paces them already.
+        service.request_rate_per_sec = 0
+        # A text that is too long would be refused, each time anew: Discord takes 2,000 characters, a phone 160.
+        service.overflow_mode = OverflowMode.SPLIT
+        self._has_titles, self._longest = service.title_maxlen > 0, service.body_maxlen
+        self.format = _FORMATS[service.resolve_format()]
         self._worker = Worker(f"channel {name}")
 
-    async def send(self, message: Message) -> Sent:
+    async def write(self, message: Message) -> Letter:
+        """The message in the channel's format and words. Its template may fail: the message never does."""
+        body = write(message.blocks, self.format)
+        if self._template is None:
+            return Letter(title=message.title, body=body, words=message.body, level=message.level)
+        try:
+            title, own = await self._worker.run(self._template.fill, message, body)
+        except TemplateError as error:
+            logger.warning("template failed", extra={"channel": self.name, "error": error})
+            note = Block((Row("", (f"(the channel's template failed: {harmless(str(error))})",)),))
+            blocks = (*message.blocks, note)
+            body, words = write(blocks, self.format), write(blocks, Format.TEXT)
+            return Letter(title=message.title, body=body, words=words, level=message.level)
+        return Letter(title=title or message.title, body=own or body, words=own or message.body, level=message.level)
+
+    async def send(self, letter: Letter) -> Sent:
         self.is_busy = True
         started = time.monotonic()
         try:
             async with asyncio.timeout(self._timeout.total_seconds()):
-                return await self._worker.run(self._notify, message)
+                return await self._worker.run(self._notify, letter)
         except TimeoutError:
             took = timedelta(seconds=time.monotonic() - started)
             return Sent(outcome=Outcome.UNKNOWN, took=took, error=f"no answer within {took.total_seconds():.0f} s")
@@ -94,64 +143,24 @@ class Channel:
         """Nothing more is sent; a send under way goes on."""
         self._worker.stop(0)
 
-    def _notify(self, message: Message) -> Sent:
+    def _notify(self, letter: Letter) -> Sent:
         started = time.monotonic()
         try:
             result = self._apprise.notify(
-                title=message.title,
-                body=message.body,
-                notify_type=_TYPES[message.level],
-                body_format=NotifyFormat.TEXT,
+                # Where there is no room for a title, it becomes the body's first line, as it stands.
+                title=letter.title if self._has_titles else escaped(letter.title, self.format),
+                body=letter.body,
+                notify_type=_TYPES[letter.level],
+                body_format=NotifyFormat(self.format.value),
                 log_level=logging.DEBUG,
             )
             took = timedelta(seconds=time.monotonic() - started)
             if result:
                 return Sent(outcome=Outcome.OK, took=took)
             entries = [(entry.level, entry.message) for service in result for attempt in service for entry in attempt]
-            said = " ".join(text for level, text in entries if level in _LOUD)
-            return Sent(
-                outcome=outcome_of(entries),
-                took=took,
-                error=self._without_secrets(said) or "Apprise gave no reason",
-            )
+            # Of a text in several pieces, some may have arrived.
+            is_whole = len(letter.title) + len(letter.body) <= self._longest
+            outcome = outcome_of(entries) if is_whole else Outcome.UNKNOWN
+            return Sent(outcome=outcome, took=took, error=said(entries, self._secrets))
         finally:
             self.is_busy = False
-
-    def _without_secrets(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return " ".join(text.split())[:500]
-
-
-# What proves that nothing arrived: an answer with an error, or no connection to begin with. A mail server's refusal
-# stands in a tuple (or by recipient), a connection that never was in what urllib3 says of its retries.
-_REFUSED: Final = re.compile(
-    r"""
-    error=\d{3}
-    | ^Connection\ error\ while\ submitting\ email
-    | ^Socket\ Exception:\ \(\d{3},\ b
-    | ^Socket\ Exception:\ \{.*:\ \(\d{3},\ b
-    | ^Socket\ Exception:\ \w+Pool\(.*Max\ retries\ exceeded\ with\ url:\ .*\(Caused\ by\ (
-        NewConnectionError | ConnectTimeoutError | NameResolutionError
-        | ProxyError\('Unable\ to\ connect | SSLError\(SSL(Error|CertVerificationError)\(1
-      )
-    """,
-    re.MULTILINE | re.DOTALL | re.VERBOSE,
-)
-_SOCKET: Final = "Socket Exception: "
-_LOUD: Final = frozenset({"WARNING", "ERROR", "CRITICAL"})
-
-
-def outcome_of(entries: Iterable[tuple[str, str]]) -> Outcome:
-    """Failed or unknown, from the log entries (level, text) of a send that did not succeed.
-
-    Quiet entries hold our own message and the service's answer, where any words may stand: they prove nothing.
-    """
-    text = "\n".join(text for level, text in entries if level in _LOUD or text.startswith(_SOCKET))
-    return Outcome.FAILED if _REFUSED.search(text) else Outcome.UNKNOWN
-
-
-def _secret_parts(url: Secret) -> list[str]:
-    """The pieces of a channel's URL that may be credentials: all that is long enough to be one, longest first."""
-    pieces = re.split(r"[/?&=:@#,]+", url.reveal())
-    return sorted({url.reveal(), *(piece for piece in pieces[1:] if len(piece) >= 8)}, key=len, reverse=True)

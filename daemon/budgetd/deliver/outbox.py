@@ -8,15 +8,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
-from budgetd.deliver.channels import Channel, Sent
+from budgetd.deliver.channels import Channel, Letter, Sent
 from budgetd.errors import StoreError
 from budgetd.store import handover, notices, requests
 from budgetd.store.database import Store
 from budgetd.store.notices import ChannelState, Outcome, Waiting
 from budgetd.threads import Spawn, Worker
+from budgetd_rules.entries import Fact
 from budgetd_rules.holds import Holds
 from budgetd_rules.judgement import Routing, Ruleset
-from budgetd_rules.messages import Fact, Message, compose
+from budgetd_rules.messages import Message, compose
 from budgetd_rules.meters import Account, view
 from budgetd_rules.ourselves import BROKEN, NOT_COMPOSED
 from budgetd_rules.schedules import Quiet
@@ -132,11 +133,11 @@ class Outbox:
             await self._worker.run(notices.settle, self._db, settled, now)
         if not settlement.lines:
             return
-        composed = self._compose_or_fail(settlement.lines, waiting, quiet.zone, now)
-        title, body = (composed.title, composed.body) if isinstance(composed, Message) else ("", "")
+        letter = await self._write_or_fail(channel, settlement.lines, waiting, quiet.zone, now)
+        title, words = (letter.title, letter.words) if isinstance(letter, Letter) else ("", "")
         owed = [notice for line in settlement.lines for notice in line.notices]
-        attempt = await self._worker.run(notices.begin, self._db, name, owed, title, body, now)
-        sent = await channel.send(composed) if isinstance(composed, Message) else composed
+        attempt = await self._worker.run(notices.begin, self._db, name, owed, title, words, now)
+        sent = await channel.send(letter) if isinstance(letter, Letter) else letter
         await self._receipt(attempt, waiting.channel, settlement.lines, sent, now + sent.took)
 
     def _settle(self, waiting: Waiting, quiet: Quiet, now: datetime) -> Settlement:
@@ -151,14 +152,14 @@ class Outbox:
             singly=waiting.channel.failures >= SINGLY_AFTER,
         )
 
-    def _compose_or_fail(
-        self, lines: tuple[Line, ...], waiting: Waiting, zone: tzinfo, now: datetime
-    ) -> Message | Sent:
+    async def _write_or_fail(
+        self, channel: Channel, lines: tuple[Line, ...], waiting: Waiting, zone: tzinfo, now: datetime
+    ) -> Letter | Sent:
         """What can't be said counts as a try that failed: so it comes to stand alone, and in the end dies."""
         try:
-            return self._compose(lines, waiting, zone, now)
+            return await channel.write(self._compose(lines, waiting, zone, now))
         except Exception as error:
-            logger.exception("not composed", extra={"channel": waiting.channel.name})
+            logger.exception("not composed", extra={"channel": channel.name})
             why = f"{NOT_COMPOSED}: {type(error).__name__}"
             return Sent(outcome=Outcome.FAILED, took=timedelta(0), error=why)
 

@@ -1,0 +1,53 @@
+"""`budgetd channels`: real messages through the channels of the config."""
+
+import asyncio
+from datetime import timedelta
+from typing import Annotated, Final
+
+import typer
+
+from budgetd.cli.invocation import ConfigOption, load, named, read_clock
+from budgetd.deliver.answers import hint
+from budgetd.deliver.channels import Channel, Sent
+from budgetd.errors import BudgetdError
+from budgetd.planning import make_plan
+from budgetd.store.notices import Outcome
+from budgetd_rules.formats import Block, Format, Row
+from budgetd_rules.messages import Message
+from budgetd_rules.rule import Level
+from budgetd_rules.samples import Sample, sample
+
+channels_app = typer.Typer(help="The channels that messages go to.", no_args_is_help=True)
+
+_FORMATS: Final = {Format.TEXT: "plain text", Format.MARKDOWN: "Markdown", Format.HTML: "HTML"}
+
+
+@channels_app.command("test")
+def channels_test(
+    name: Annotated[str, typer.Argument(help="The channel's name in the config.")],
+    config: ConfigOption = None,
+    which: Annotated[
+        Sample | None, typer.Option("--sample", help="Send a made-up message of this kind, in the channel's own words.")
+    ] = None,
+) -> None:
+    """Send a real message through a channel. Shows what the service said; exits with 1 where it failed."""
+    plan = make_plan(load(config))
+    named([name], list(plan.urls), "channel")
+    channel = Channel(name, plan.urls[name], template=plan.templates.get(name) if which else None)
+    message = sample(which, plan.outline.zone, read_clock()) if which else _greeting(name)
+    sent = asyncio.run(_send(channel, message))
+    how = f"as {_FORMATS[channel.format]}, {sent.took / timedelta(milliseconds=1):.0f} ms"
+    if sent.outcome is Outcome.OK:
+        print(f"channel {name}: sent {how}")
+        return
+    advice = hint(sent.error or "")
+    raise BudgetdError(f"channel {name}: {sent.outcome} {how}: {sent.error}" + (f"; {advice}" if advice else ""))
+
+
+async def _send(channel: Channel, message: Message) -> Sent:
+    return await channel.send(await channel.write(message))
+
+
+def _greeting(name: str) -> Message:
+    row = Row("", ("budgetd can reach you here. This is a test: nothing has run out.",))
+    return Message(title=f"TEST of the channel {name}", level=Level.INFO, blocks=(Block((row,)),))
