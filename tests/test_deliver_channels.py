@@ -231,6 +231,8 @@ CANARY = "canary-3f9b27c1"
         pytest.param(500, b"x" * 5000, "error=500: xxx", id="far too much"),
         pytest.param(500, "größe".encode(), "error=500: größe", id="other alphabets"),
         pytest.param(500, b"\xff'\"\\", "error=500: \ufffd'\"\\", id="no text"),
+        pytest.param(500, b"<p>" + b"x" * 1_000_000, "error=500: xxx", id="very far too much"),
+        pytest.param(500, b"b'\\x' b'\xc3\xa4'", "error=500: b'\\x' b'\u00e4'", id="what looks like Python"),
         pytest.param(403, f"{CANARY} is /canary-path".encode(), "error=403: *** is /***", id="its own secrets"),
     ],
 )

@@ -1,4 +1,5 @@
-"""Slack, as its incoming webhooks are: the very payload that arrives there, and what its refusals become.
+"""Slack, as its incoming webhooks are: the very payload that arrives there, and what its refusals become. And others
+that live at one address of their own.
 
 Apprise's Slack talks to https://hooks.slack.com and nowhere else, so that is where it is met: behind a proxy.
 """
@@ -20,18 +21,19 @@ from budgetd_rules.messages import Message
 from budgetd_rules.samples import Sample, sample
 from build import NOON
 from faraway import Faraway
-from nasty import TEXTS, assert_mrkdwn, assert_plain, assert_tells_nobody, message_of
+from nasty import TEXTS, assert_html, assert_mrkdwn, assert_plain, assert_tells_nobody, message_of
 
 TEAM, HOOK, TOKEN = "T1JJ3T3L2", "A1BRTD4JD", "TIiajkdnlazkcOXrIdevi7FQ"
 NATIVE = f"https://hooks.slack.com/services/{TEAM}/{HOOK}/{TOKEN}"
 SHORT = f"slack://{TEAM}/{HOOK}/{TOKEN}"
+TELEGRAM = "tgram://123456789:AAEhBP0avTNbNVQXr1F8zR6-abcdefghijk/12345/"
 DISCORD = "discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js"
 OPENED = sample(Sample.OPENED, UTC, NOON)
 
 
 @pytest.fixture(scope="module")
 def everywhere() -> Iterator[Faraway]:
-    with Faraway("hooks.slack.com", "slack.com", "discord.com") as faraway:
+    with Faraway("hooks.slack.com", "slack.com", "discord.com", "api.telegram.org") as faraway:
         yield faraway
 
 
@@ -148,6 +150,23 @@ def test_no_text_is_markup_in_discord(slack: Faraway, text: str) -> None:
     # A mail address is all that Apprise takes for a mention here, and of nobody: Discord knows no @acme.
     assert not payload.get("allow_mentions", {}).get("users")
     assert not {"everyone", "here"} & set(payload.get("allow_mentions", {}).get("parse", []))
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_no_text_is_markup_in_telegram(slack: Faraway, text: str) -> None:
+    """Which takes HTML, and has no room for a title."""
+    slack.answer = lambda _: Answer(status=HTTPStatus.OK, body=b'{"ok":true,"result":{}}')
+    for told in (text, "x"):
+        assert send(TELEGRAM, message_of(told)).outcome is Outcome.OK
+    nasty, plain = slack.payloads
+    assert nasty["parse_mode"] == "HTML"
+    assert_html(nasty["text"], plain["text"])
+
+
+def test_a_title_in_the_body_is_escaped_as_the_body_is(slack: Faraway) -> None:
+    slack.answer = lambda _: Answer(status=HTTPStatus.OK, body=b'{"ok":true,"result":{}}')
+    assert send(TELEGRAM, Message(title="a < b & c", level=None, blocks=OPENED.blocks)).outcome is Outcome.OK
+    assert slack.payloads[0]["text"].startswith("<b>a &lt; b &amp; c</b>\r\n<b>212.50 credits left")
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,7 @@ def problems(body: str | TemplateFile, title: str | None = None, folder: Path = 
             "critical: remaining_percent < 5. warning: remaining_percent < 20. ",
             id="a loop over pairs",
         ),
+        pytest.param("{{ lines[0].refill }}", "https://sample.example/billing", id="a link"),
         pytest.param("{{ lines[0].fields.remaining }}", "212.50", id="a field in words"),
         pytest.param("{{ lines[0].values.granted - lines[0].values.remaining }}", "49787.50", id="a sum"),
         pytest.param("{{ lines[0].values.remaining * 1.5 / 2 }}", "159.375", id="fractions"),

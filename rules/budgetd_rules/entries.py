@@ -68,7 +68,7 @@ PlainValue = Decimal | bool | str | datetime | None
 def entry(fact: Fact, zone: tzinfo, now: datetime) -> Entry:
     line, account, rule, view = fact.line, fact.account, fact.rule, fact.view
     fields = view.fields if view else {}
-    over = line.is_over
+    over, link = line.is_over, web_link(account.refill or "") or ""
     return Entry(
         account=harmless(account.name),
         vendor=harmless(account.title),
@@ -89,8 +89,8 @@ def entry(fact: Fact, zone: tzinfo, now: datetime) -> Entry:
         now="" if over else _now(fact),
         at_zero="" if over else _at_zero(fact),
         owner="" if over else addressed(account.owner or ""),
-        refill="" if over else addressed(account.refill or ""),
-        link="" if over else web_link(account.refill or "") or "",
+        refill="" if over else link or addressed(account.refill or ""),
+        link="" if over else link,
         ack=f"budgetd ack {line.episode.id}" if line.episode and not over else "",
         episode=line.change.episode or line.change.id,
         is_over=over,

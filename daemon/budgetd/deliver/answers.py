@@ -33,6 +33,8 @@ _REFUSED: Final = re.compile(
 )
 _SOCKET: Final = "Socket Exception: "
 _RESPONSE: Final = "Response Details:"
+_LOOKED_AT: Final = 10_000
+"""Characters: an answer may be a whole page, and much longer than what is shown of it."""
 _LOUD: Final = frozenset({"WARNING", "ERROR", "CRITICAL"})
 
 
@@ -47,7 +49,7 @@ def outcome_of(entries: Iterable[Entry]) -> Outcome:
 
 def said(entries: Iterable[Entry], secrets: Sequence[str], longest: int = 500) -> str:
     """What Apprise says of it, then the service's own words: one line, without secrets."""
-    line = ": ".join(dict.fromkeys(_texts(entries))) or "Apprise gave no reason"
+    line = ": ".join(dict.fromkeys(_texts(entries)))[:_LOOKED_AT] or "Apprise gave no reason"
     for secret in secrets:
         line = line.replace(secret, "***")
     return one_line(line, longest)
@@ -58,7 +60,7 @@ def _texts(entries: Iterable[Entry]) -> Iterator[str]:
     yield from (text.rstrip(" .") for level, text in entries if level in _LOUD)
     for _, text in entries:
         for beginning in (_SOCKET, _RESPONSE):
-            own = _readable(text.removeprefix(beginning).strip()) if text.startswith(beginning) else ""
+            own = _readable(text.removeprefix(beginning)[:_LOOKED_AT].strip()) if text.startswith(beginning) else ""
             if own:
                 yield own
 
@@ -69,8 +71,15 @@ _TAG: Final = re.compile(r"<[^<>]*>")
 
 def _readable(text: str) -> str:
     """Python's spelling of bytes and of an SMTP answer, undone: `(535, b'5.7.8 no')` is `535 5.7.8 no`."""
-    decoded = _BYTES.sub(lambda found: literal_eval(found[0]).decode(errors="replace"), text)
+    decoded = _BYTES.sub(_decoded, text)
     return _TAG.sub(" ", re.sub(r"\((\d{3}), (.*)\)", r"\1 \2", decoded, flags=re.DOTALL)).strip()
+
+
+def _decoded(spelled: re.Match[str]) -> str:
+    try:
+        return str(literal_eval(spelled[0]).decode(errors="replace"))
+    except (SyntaxError, ValueError):  # it only looks like Python's
+        return spelled[0]
 
 
 # --- secrets
