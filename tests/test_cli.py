@@ -16,7 +16,7 @@ import pytest
 
 from budgetd.cli import main
 from budgetd.collect.provider import CATALOG
-from budgetd.config import SYSTEM_CONFIG, load_config
+from budgetd.config import load_config
 from budgetd.demo.books import Vendor
 from budgetd.demo.receivers import Inbox, Webhook
 from budgetd.demo.vendors import KEYS, VendorServer
@@ -25,6 +25,7 @@ from budgetd.planning import make_outline
 from budgetd.store import database, notices, polls
 from budgetd.store.notices import ChannelState, Outcome
 from budgetd.store.polls import Finished
+from budgetd.whereabouts import SYSTEM_CONFIG
 from budgetd_rules.judgement import NoticeState
 from budgetd_rules.meters import Kind
 from budgetd_rules.polls import Cause, Outage, Poll
@@ -323,6 +324,7 @@ def test_status_before_the_first_run_as_json(budgetd: Budgetd, write_config: Wri
             {
                 "account": "voice",
                 "provider": "cekura",
+                "same_as": None,
                 "last_poll": None,
                 "last_success": None,
                 "next_poll": None,
@@ -433,6 +435,7 @@ def test_status_as_json(told: Path, budgetd: Budgetd) -> None:
     assert account == {
         "account": "voice",
         "provider": "cekura",
+        "same_as": None,
         "last_poll": _z(10),
         "last_success": _z(5),
         "next_poll": _z(15),
@@ -587,7 +590,7 @@ def test_providers_as_json(budgetd: Budgetd) -> None:
     shapes = budgetd("providers", "--json").json
     assert [one["provider"] for one in shapes] == sorted(file.stem for file in CATALOG.glob("*.toml"))
     for shape in shapes:
-        assert list(shape) == ["provider", "title", "docs", "evidence", "base_url", "key", "params", "meters"]
+        assert list(shape) == ["provider", "title", "docs", "evidence", "base_url", "key", "params", "meters", "file"]
         assert all(list(meter) == ["meter", "kind", "unit", "fields"] for meter in shape["meters"])
         assert all(meter["kind"] in list(Kind) and meter["fields"] for meter in shape["meters"])
     (sonzai,) = (shape for shape in shapes if shape["provider"] == "sonzai")

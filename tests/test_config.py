@@ -15,19 +15,18 @@ from pydantic_core import PydanticSerializationError
 
 from budgetd.advice import warnings
 from budgetd.config import (
-    SYSTEM_CONFIG,
     ClockworkTable,
     ConfigFile,
     LevelConditions,
     LevelDurations,
     StepsTable,
-    find_config,
     load_config,
 )
 from budgetd.credentials import KeySource, Secret
 from budgetd.errors import ConfigError
 from budgetd.planning import make_plan
 from budgetd.rulefiles import LARGEST
+from budgetd.whereabouts import SYSTEM_CONFIG, find_config
 from budgetd_rules.memory import ChangeKind
 from budgetd_rules.meters import Kind
 from conftest import WriteConfig
@@ -210,7 +209,7 @@ ROUTE = '[[routes]]\nchannels = ["ops"]\n'
         pytest.param(
             "[accounts]\nvoice = 'cekura'",
             "accounts.voice: expected a table, not text; its keys are provider, api_key, enabled, base_url, params, "
-            "interval, timeout, stale_after, labels, owner, refill, at_zero",
+            "interval, timeout, stale_after, labels, owner, refill, at_zero, same_as, headers",
             id="an account that is a text",
         ),
         pytest.param(
@@ -754,6 +753,7 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "clerk-token").chmod(0o700)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     monkeypatch.setenv("CEKURA_API_KEY", CANARY)
+    monkeypatch.setenv("UNIQOS_BATCH_KEY", CANARY)
     slack = "https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
     monkeypatch.setenv("BUDGETD_SLACK_URL", slack)
     return tmp_path

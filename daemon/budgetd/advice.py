@@ -1,6 +1,6 @@
 """What a config may say, and probably does not mean."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Final
@@ -52,6 +52,23 @@ def programs(outline: Outline) -> list[str]:
         config.problem(f"accounts.{name}.api_key", f"will come from {find_program(words, config.path.parent)}")
         for name, words in commands.items()
     ]
+
+
+def twins(outline: Outline, identities: Mapping[str, str | None]) -> list[str]:
+    """Accounts that the vendor says are one, and that are judged each by itself: all would be told twice.
+
+    `identities` is what the polls found: account -> the vendor's own id of it.
+    """
+    lines, judged = [], dict[tuple[str, str], str]()
+    for name, account in outline.ruleset.accounts.items():
+        identity = identities.get(name)
+        if identity is None or account.same_as is not None:
+            continue
+        first = judged.setdefault((account.provider, identity), name)
+        if first != name:
+            what = f'at {account.title} this is the same as {first}; same_as = "{first}" would have it told only once'
+            lines.append(outline.config.problem(f"accounts.{name}", what))
+    return lines
 
 
 # --- rules that watch nothing

@@ -23,12 +23,12 @@ from budgetd.durations import Duration, DurationOrZero, QuietHours
 from budgetd.errors import ConfigError
 from budgetd.rulefiles import lay_under, read_tables
 from budgetd.validation import TAG, did_you_mean, problem_lines
+from budgetd.whereabouts import own_providers
 from budgetd_rules.memory import ChangeKind
 from budgetd_rules.meters import Kind
 from budgetd_rules.rule import EASE_FOR
 
 SHORTEST_INTERVAL: Final = timedelta(seconds=1)
-SYSTEM_CONFIG: Final = Path("/etc/budgetd/config.toml")
 
 LevelName = Literal["warning", "critical"]
 RouteLevel = Literal["info", "warning", "critical"]
@@ -92,6 +92,12 @@ def _param(value: object) -> object:
     return value
 
 
+def _header(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+        raise ValueError('expected the name of a header, such as "X-Quota-Used"')
+    return name
+
+
 def _text_or_table(value: object) -> str:
     return f"{TAG}table" if isinstance(value, dict | BaseModel) else f"{TAG}text"
 
@@ -111,6 +117,9 @@ Interval = Annotated[Duration, AfterValidator(_interval)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Levels = Annotated[tuple[RouteLevel, ...], BeforeValidator(_one_or_more)]
 Kinds = Annotated[tuple[Annotated[Kind, Field(strict=False)], ...], BeforeValidator(_one_or_more)]
+HeaderNames = Annotated[
+    tuple[Annotated[str, AfterValidator(_header)], ...], BeforeValidator(_one_or_more), Field(min_length=1)
+]
 Changes = Annotated[tuple[Annotated[ChangeKind, Field(strict=False)], ...], BeforeValidator(_one_or_more)]
 
 
@@ -134,6 +143,8 @@ class AccountTable(Table):
     owner: str | None = None
     refill: str | None = None
     at_zero: str | None = None
+    same_as: str | None = None
+    headers: Mapping[str, HeaderNames] = {}
 
 
 class TemplateFile(Table):
@@ -274,29 +285,12 @@ class Config:
         folder = os.environ.get("STATE_DIRECTORY")
         return Path(folder.partition(":")[0] if folder else platformdirs.user_state_dir("budgetd")) / "budgetd.db"
 
+    @property
+    def own_providers(self) -> Path:
+        return own_providers(self.path)
+
     def problem(self, key: str, what: str) -> str:
         return f"{self.path}: {key}: {what}"
-
-
-def find_config(given: Path | None) -> Path:
-    """`--config`, $BUDGETD_CONFIG, /etc/budgetd/config.toml, the platform's config folder; the first that is there."""
-    named = given or (Path(os.environ["BUDGETD_CONFIG"]) if os.environ.get("BUDGETD_CONFIG") else None)
-    if named is not None:
-        return named
-    usual = [SYSTEM_CONFIG, Path(platformdirs.user_config_dir("budgetd")) / "config.toml"]
-    for path in usual:
-        if _is_there(path):
-            return path
-    raise ConfigError(
-        [f"no config found: looked for {' and '.join(map(str, usual))}; give one with --config, or see `budgetd demo`"]
-    )
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # in a folder that we may not enter: reading it says so
-        return True
 
 
 def load_config(path: Path) -> Config:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from budgetd.collect.collector import Scheduled
-from budgetd.collect.provider import Provider, load_providers
+from budgetd.collect.overrides import override_headers
+from budgetd.collect.provider import Provider, Shelf, load_shelf
 from budgetd.collect.renewal import first_secret, renewable
 from budgetd.collect.sources import Setting, Source, make_source
 from budgetd.commands import Commands
@@ -31,6 +32,7 @@ from budgetd.config import (
 from budgetd.credentials import Secret, SecretSource, SecretUnavailableError
 from budgetd.deliver.channels import format_of, url_problem
 from budgetd.errors import ConfigError
+from budgetd.sameness import same_as_problem
 from budgetd.validation import did_you_mean
 from budgetd_rules.judgement import AT_ONCE, Route, Routing, Ruleset
 from budgetd_rules.meters import Account
@@ -51,9 +53,13 @@ class Outline:
 
     config: Config
     zone: ZoneInfo
-    providers: Mapping[str, Provider]
+    shelf: Shelf
     ruleset: Ruleset
     routing: Routing
+
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        return self.shelf.providers
 
     @property
     def accounts(self) -> Mapping[str, Account]:
@@ -96,8 +102,9 @@ class _Planner:
 
     def __init__(self, config: Config) -> None:
         self.config, self.file = config, config.file
-        self.problems: list[str] = []
         self.commands = Commands()
+        self.shelf = load_shelf(config.own_providers)
+        self.problems = [line for lines in self.shelf.problems.values() for line in lines]
 
     def require_accounts(self) -> None:
         if not self.file.accounts:
@@ -105,8 +112,7 @@ class _Planner:
             self._problem("accounts", f"{what}; `budgetd providers` lists the providers")
 
     def outline(self) -> Outline:
-        providers = load_providers()
-        found = (self._account(name, table, providers) for name, table in self.file.accounts.items())
+        found = (self._account(name, table, self.shelf.providers) for name, table in self.file.accounts.items())
         accounts = [account for account in found if account]
         rules = [rule for name, table in self.file.rules.items() if table.enabled and (rule := self._rule(name, table))]
         routes = tuple(self._route(number, table) for number, table in enumerate(self.file.routes))
@@ -119,7 +125,7 @@ class _Planner:
         return Outline(
             config=self.config,
             zone=ZoneInfo(daemon.timezone),
-            providers=providers,
+            shelf=self.shelf,
             ruleset=Ruleset(rules, [*accounts, ACCOUNT]),
             routing=Routing(routes=routes, group_wait=waits, quiet=quiet, fallbacks=self._fallbacks()),
         )
@@ -128,10 +134,7 @@ class _Planner:
         scheduled = {}
         for name, table in self.file.accounts.items():
             provider = providers.get(table.provider)
-            if provider is None or not table.enabled:
-                continue
-            source = self._source(name, table, provider)
-            if source:
+            if provider and table.enabled and (source := self._source(name, table, provider)):
                 scheduled[name] = Scheduled(source=source, interval=self._interval(table, provider))
         return scheduled
 
@@ -174,9 +177,11 @@ class _Planner:
         if name == OURSELVES:
             self._problem(key, "the name budgetd stands for budgetd itself; take another")
         provider = providers.get(table.provider)
-        if provider is None:
+        if provider is None and table.provider not in self.shelf.problems:
             hint = did_you_mean(table.provider, list(providers)) or "; `budgetd providers` lists them"
             self._problem(f"{key}.provider", f"no provider is named {table.provider!r}{hint}")
+        if problem := same_as_problem(name, self.file.accounts):
+            self._problem(f"{key}.same_as", problem)
         if provider is None or not table.enabled:
             return None
         return Account(
@@ -187,6 +192,7 @@ class _Planner:
             owner=table.owner,
             refill=table.refill,
             at_zero=table.at_zero,
+            same_as=table.same_as,
             stale_after=table.stale_after or STALE_INTERVALS * self._interval(table, provider),
         )
 
@@ -196,8 +202,9 @@ class _Planner:
         params = self._params(f"{key}.params", table, provider)
         if secret is None or params is None:
             return None
-        make = partial(make_source, name, provider, base_url=table.base_url, params=params, timeout=table.timeout)
         try:
+            provider = override_headers(name, provider, table.headers)
+            make = partial(make_source, name, provider, base_url=table.base_url, params=params, timeout=table.timeout)
             return renewable(make, table.api_key, secret, self.config.path.parent, self.commands)
         except ConfigError as error:
             self.problems += [f"{self.config.path}: {problem}" for problem in error.problems]

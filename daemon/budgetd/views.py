@@ -41,10 +41,11 @@ def outage_json(outage: Outage) -> Json:
     return {"request": outage.request, "cause": outage.cause, "detail": outage.detail}
 
 
-def account_json(account: AccountStatus, provider: str, views: Iterable[View]) -> Json:
+def account_json(account: AccountStatus, provider: str, same_as: str | None, views: Iterable[View]) -> Json:
     return {
         "account": account.name,
         "provider": provider,
+        "same_as": same_as,
         "last_poll": maybe_at(account.last_poll),
         "last_success": maybe_at(account.last_success),
         "next_poll": maybe_at(account.next_poll),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from budgetd_rules.evaluation import evaluate, look_up
-from budgetd_rules.gates import Case, Gate, fields_gate, judged_gates, selector_gate
+from budgetd_rules.gates import Case, Gate, fields_gate, judged_gates, same_as_gates, selector_gate
 from budgetd_rules.holds import Holds
 from budgetd_rules.judgement import AT_ONCE, Heard, Judgement, Routing, Ruleset, judge, owe
 from budgetd_rules.memory import Change, ChangeKind, Episode, Reason, Watch, WatchKey
@@ -108,7 +108,8 @@ class _Asking:
             is_watched=is_watched,
             gates=(
                 selector_gate(rule, account, key.meter, kind),
-                fields_gate(rule, account, key.meter, kind),
+                fields_gate(rule, kind),
+                *same_as_gates(account, kind),
                 *(self._gates(rule, account, key, changes, after) if is_watched else ()),
                 *(self._sending(key, routed) if is_watched else ()),
             ),

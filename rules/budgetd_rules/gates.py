@@ -5,7 +5,7 @@ the verdict, and what became of the watch.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -82,13 +82,20 @@ def selector_gate(rule: Rule, account: Account, meter: str, kind: Kind) -> Gate:
     return Gate(name="selector", answer=_answer(on.matches(account, meter, kind)), reason=reason, parts=tuple(parts))
 
 
-def fields_gate(rule: Rule, account: Account, meter: str, kind: Kind) -> Gate:
+def same_as_gates(account: Account, kind: Kind) -> list[Gate]:
+    """Whether the meter is judged here, for an account that is the same as another; none for the others."""
+    if account.same_as is None:
+        return []
+    reason = "a connection is each account's own" if account.judges(kind) else f"it is judged at {account.same_as}"
+    return [Gate(name="same_as", answer=_answer(account.judges(kind)), reason=reason)]
+
+
+def fields_gate(rule: Rule, kind: Kind) -> Gate:
     """Whether the kind has every field that the rule reads of the meter itself."""
-    has_all = replace(rule, on=Selector()).watches(account, meter, kind)
     missing = sorted(rule.own_names - frozenset(KINDS[kind].all))
     names = ", ".join(missing or sorted(rule.own_names))
     reason = f"the kind {kind} has {'no ' if missing else ''}{names}" if names else "the rule reads no field of its own"
-    return Gate(name="fields", answer=_answer(has_all), reason=reason)
+    return Gate(name="fields", answer=_answer(rule.fits(kind)), reason=reason)
 
 
 # --- what judging asks of a meter that is watched

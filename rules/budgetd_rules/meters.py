@@ -201,7 +201,11 @@ class MeterKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """One credential at one provider, as far as the rules and the messages need to know it."""
+    """One credential at one provider, as far as the rules and the messages need to know it.
+
+    `same_as`: at the vendor it is the same as that other account, where its meters are judged. Only its connection is
+    its own.
+    """
 
     name: str
     provider: str
@@ -210,7 +214,11 @@ class Account:
     owner: str | None = None
     refill: str | None = None
     at_zero: str | None = None
+    same_as: str | None = None
     stale_after: timedelta
+
+    def judges(self, kind: Kind) -> bool:
+        return self.same_as is None or kind is Kind.CONNECTION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -126,8 +126,11 @@ class Rule:
         object.__setattr__(self, "own_names", frozenset(name for name in names if "." not in name))
 
     def watches(self, account: Account, meter: str, kind: Kind) -> bool:
-        """Selected, and of a kind that has every field the rule reads."""
-        return self.on.matches(account, meter, kind) and self.own_names <= frozenset(KINDS[kind].all)
+        """Selected, of a kind that has every field the rule reads, and not judged at another account already."""
+        return self.on.matches(account, meter, kind) and self.fits(kind) and account.judges(kind)
+
+    def fits(self, kind: Kind) -> bool:
+        return self.own_names <= frozenset(KINDS[kind].all)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,17 +3,18 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from budgetd import log, views
-from budgetd.advice import programs, warnings
+from budgetd.advice import programs, twins, warnings
 from budgetd.cli.channels import channels_app
 from budgetd.cli.explaining import explain, history
 from budgetd.cli.holding import ack, holds_app, silence
@@ -21,18 +22,19 @@ from budgetd.cli.invocation import (
     ConfigOption,
     JsonOption,
     load,
-    make_console,
     make_printer,
-    named,
     print_json,
     read_clock,
+    require_known,
 )
 from budgetd.cli.outbox import outbox_app
+from budgetd.cli.probing import probe
+from budgetd.cli.providing import providers_app
+from budgetd.cli.starting import init
 from budgetd.cli.tables import Printer
 from budgetd.cli.testing import run_tests
 from budgetd.collect.poll import poll as poll_once
-from budgetd.collect.provider import load_providers
-from budgetd.errors import UsageError
+from budgetd.errors import StoreError, UsageError
 from budgetd.http import Client
 from budgetd.judge import views_of
 from budgetd.planning import Outline, Plan, make_outline, make_plan
@@ -42,7 +44,7 @@ from budgetd.store import status as stored
 from budgetd.store.status import AccountStatus, ChannelStatus, Status
 from budgetd.wiring import wire
 from budgetd_rules.meters import View, view
-from budgetd_rules.ourselves import OURSELVES
+from budgetd_rules.ourselves import ACCOUNT, OURSELVES
 from budgetd_rules.polls import Poll
 
 app = typer.Typer(
@@ -79,6 +81,10 @@ def _root(
     log.set_up("warning")
 
 
+# First in `--help`, as it is in life.
+app.command()(init)
+
+
 @app.command()
 def run(
     config: ConfigOption = None,
@@ -104,13 +110,24 @@ def check(config: ConfigOption = None) -> None:
     for program in programs(plan.outline):
         print(program)
     Client()  # so that proxies and authorities of the environment which can't be used are said here
-    for warning in warnings(plan.outline):
+    for warning in [*warnings(plan.outline), *twins(plan.outline, _identities(plan.outline.config.state))]:
         print(f"warning: {warning}")
     config_, rules = plan.outline.config, plan.outline.ruleset.rules.keys()
     own = rules & config_.own_rules
+    for name in plan.outline.shelf.replaced:
+        print(f"{plan.outline.shelf.own[name]}: replaces the provider {name} that ships")
     counts = [(len(plan.scheduled), "account"), (len(plan.urls), "channel"), (len(own), "rule")]
     counted = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
     print(f"{config_.path}: good: {counted} and {len(rules - own)} built-in or included")
+
+
+def _identities(state: Path) -> Mapping[str, str | None]:
+    """What polls have found, if there is a store already: a config can be checked without."""
+    try:
+        db = database.open_for_reading(state)
+    except StoreError:
+        return {}
+    return stored.load_identities(db) if db else {}
 
 
 @app.command()
@@ -121,7 +138,7 @@ def poll(
 ) -> None:
     """Poll once and print what the vendors say. Stores nothing, tells no one; exits with 1 where a poll failed."""
     plan = make_plan(load(config))
-    wanted = named(accounts or [], list(plan.scheduled), "enabled account") or list(plan.scheduled)
+    wanted = require_known(accounts or [], list(plan.scheduled), "enabled account") or list(plan.scheduled)
     now = read_clock()
     polls = asyncio.run(_poll_all(plan, wanted, now))
     known = plan.outline.ruleset.accounts
@@ -154,20 +171,19 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         stored.load_status(db, outline.ruleset.accounts, now) if db else Status(accounts={}, episodes=(), channels={})
     )
     accounts = [
-        (found.accounts.get(name) or AccountStatus(name=name), account.provider)
-        for name, account in outline.accounts.items()
+        (found.accounts.get(name) or AccountStatus(name=name), account) for name, account in outline.accounts.items()
     ]
     if troubled := _in_trouble(found.accounts.get(OURSELVES)):
-        accounts.append((troubled, OURSELVES))
-    readings = [reading for account, _ in accounts for reading in account.readings]
+        accounts.append((troubled, ACCOUNT))
+    readings = [reading for one, _ in accounts for reading in one.readings]
     viewed = views_of(db, outline.ruleset, readings, now) if db else {}
     channels = [found.channels.get(name) or ChannelStatus(name=name) for name in outline.routing.group_wait]
     channels += [one for name, one in found.channels.items() if name not in outline.routing.group_wait and one.owed]
     quiet = {name: until for name, hours in outline.routing.quiet.items() if (until := hours.until(now))}
     if as_json:
         shapes = [
-            views.account_json(account, provider, viewed.get(account.name, {}).values())
-            for account, provider in accounts
+            views.account_json(one, account.provider, account.same_as, viewed.get(one.name, {}).values())
+            for one, account in accounts
         ]
         heard = [(channel, quiet.get(channel.name)) for channel in channels]
         print_json(views.status_json(shapes, found.episodes, heard))
@@ -175,7 +191,7 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     printer = make_printer(outline, now)
     if db is None:
         printer.say(f"{outline.config.state}: nothing yet: the daemon has not run on this config")
-    printer.accounts([(account, list(viewed.get(account.name, {}).values())) for account, _ in accounts])
+    printer.accounts([(one, account.same_as, list(viewed.get(one.name, {}).values())) for one, account in accounts])
     printer.say("")
     if found.episodes:
         printer.episodes(found.episodes)
@@ -189,6 +205,8 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     if found.holds:
         printer.say("")
         printer.holds(found.holds)
+    for hint in twins(outline, {name: one.identity for name, one in found.accounts.items()}):
+        printer.say(f"\n{hint}", "yellow")
     _print_gaps(printer, outline, [one for meters in viewed.values() for one in meters.values()], found.unrouted)
 
 
@@ -201,7 +219,10 @@ def _in_trouble(ourselves: AccountStatus | None) -> AccountStatus | None:
 def _print_gaps(printer: Printer, outline: Outline, seen: Sequence[View], unrouted: int) -> None:
     """What nobody would hear of."""
     unwatched = [
-        f"{one.key.account} {one.key.meter}" for one in seen if not outline.ruleset.watching(one.key, one.reading.kind)
+        f"{one.key.account} {one.key.meter}"
+        for one in seen
+        if outline.ruleset.accounts[one.key.account].judges(one.reading.kind)
+        and not outline.ruleset.watching(one.key, one.reading.kind)
     ]
     if unwatched:
         printer.say(f"\nwatched by no rule: {', '.join(unwatched)}")
@@ -238,25 +259,6 @@ def episodes(
 
 
 @app.command()
-def providers(
-    name: Annotated[str | None, typer.Argument(help="Only this one.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """List the providers and what each one measures. Of one: its meters with their fields, and what it wants."""
-    known = dict(sorted(load_providers().items()))
-    if name is not None:
-        named([name], list(known), "provider")
-        known = {name: known[name]}
-    printer = Printer(make_console(), UTC, read_clock())
-    if as_json:
-        print_json([views.provider_json(one) for one in known.values()])
-    elif name is not None:
-        printer.provider(known[name])
-    else:
-        printer.providers(known.values())
-
-
-@app.command()
 def demo() -> None:
     """Watch it work, in under a minute. Four vendors on loopback, a real webhook and a real mailbox."""
     from budgetd.demo.story import run_demo  # noqa: PLC0415 - its servers are of no use to the other verbs
@@ -265,6 +267,7 @@ def demo() -> None:
 
 
 # After those above, in the order of `--help`.
+app.command()(probe)
 app.command()(explain)
 app.command()(history)
 app.command()(ack)
@@ -272,3 +275,4 @@ app.command()(silence)
 app.command("test")(run_tests)
 app.add_typer(holds_app, name="holds")
 app.add_typer(outbox_app, name="outbox")
+app.add_typer(providers_app, name="providers")

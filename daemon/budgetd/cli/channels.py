@@ -6,7 +6,8 @@ from typing import Annotated, Final
 
 import typer
 
-from budgetd.cli.invocation import ConfigOption, load, named, read_clock
+from budgetd.cli.invocation import ConfigOption, load, read_clock, require_known
+from budgetd.credentials import Secret
 from budgetd.deliver.answers import hint
 from budgetd.deliver.channels import Channel, Sent
 from budgetd.errors import BudgetdError
@@ -32,19 +33,31 @@ def channels_test(
 ) -> None:
     """Send a real message through a channel. Shows what the service said; exits with 1 where it failed."""
     plan = make_plan(load(config))
-    named([name], list(plan.urls), "channel")
+    require_known([name], list(plan.urls), "channel")
     channel = Channel(name, plan.urls[name], template=plan.templates.get(name) if which else None)
     message = sample(which, plan.outline.zone, read_clock()) if which else _greeting(name)
-    sent = asyncio.run(_send(channel, message))
+    print(_send(channel, message))
+
+
+def send_test(name: str, url: Secret) -> str:
+    """How it went. Raises BudgetdError where it did not."""
+    return _send(Channel(name, url), _greeting(name))
+
+
+def _send(channel: Channel, message: Message) -> str:
+    try:
+        sent = asyncio.run(_write_and_send(channel, message))
+    finally:
+        channel.close()
     how = f"as {_FORMATS[channel.format]}, {sent.took / timedelta(milliseconds=1):.0f} ms"
     if sent.outcome is Outcome.OK:
-        print(f"channel {name}: sent {how}")
-        return
+        return f"channel {channel.name}: sent {how}"
     advice = hint(sent.error or "")
-    raise BudgetdError(f"channel {name}: {sent.outcome} {how}: {sent.error}" + (f"; {advice}" if advice else ""))
+    failed = f"channel {channel.name}: {sent.outcome} {how}: {sent.error}"
+    raise BudgetdError(failed + (f"; {advice}" if advice else ""))
 
 
-async def _send(channel: Channel, message: Message) -> Sent:
+async def _write_and_send(channel: Channel, message: Message) -> Sent:
     return await channel.send(await channel.write(message))
 
 

@@ -12,10 +12,11 @@ import typer
 from rich.console import Console
 
 from budgetd.cli.tables import Printer
-from budgetd.config import Config, find_config, load_config
+from budgetd.config import Config, load_config
 from budgetd.errors import UsageError
 from budgetd.planning import Outline, make_outline
 from budgetd.validation import did_you_mean
+from budgetd.whereabouts import find_config
 
 ConfigOption = Annotated[
     Path | None,
@@ -34,7 +35,7 @@ def load(given: Path | None) -> Config:
     return load_config(find_config(given))
 
 
-def named(given: Sequence[str], known: Sequence[str], what: str) -> list[str]:
+def require_known(given: Sequence[str], known: Sequence[str], what: str) -> list[str]:
     """The names given, all of which have to be known."""
     for name in given:
         if name not in known:

@@ -66,10 +66,14 @@ class Printer:
         for outage in outages:
             self.say(f"  {outage.cause} at {outage.request}: {outage.detail}", "red")
 
-    def accounts(self, accounts: Iterable[tuple[AccountStatus, Sequence[View]]]) -> None:
+    def accounts(self, accounts: Iterable[tuple[AccountStatus, str | None, Sequence[View]]]) -> None:
+        """Each with the account that it is the same as, if any."""
         table = self._table("account", "last poll", "meter", "state")
-        for account, views in accounts:
+        for account, same_as, views in accounts:
             name, polled = account.name, self._when(account.last_poll)
+            if same_as is not None:
+                table.add_row(name, polled, "", f"the same as {same_as}, where its meters are judged")
+                name = polled = ""
             for view in views:
                 stale = f", as last read {self._when(view.reading.as_of)}" if view.stale else ""
                 state = describe(view, self._zone, self._now) + stale

@@ -93,14 +93,14 @@ def read_values(visit: Visit, plan: RequestPlan, seen: Seen) -> dict[str, Value]
 
 def _read_value(visit: Visit, value: ValuePlan, seen: Seen) -> Value:
     try:
-        raw = _find_raw(value, seen)
+        raw = find_raw(value, seen)
         return value.reader.read(raw, visit.now, visit.redact)
     except (PathError, MalformedError) as error:
         visit.blame(value.request, f"values.{value.name}: {error}")
         return UNKNOWN
 
 
-def _find_raw(value: ValuePlan, seen: Seen) -> object:
+def find_raw(value: ValuePlan, seen: Seen) -> object:
     if value.path:
         return value.path.search(seen.document) if seen.state is State.ANSWERED else None
     found = value.header.find(seen.headers) if value.header else None

@@ -32,12 +32,17 @@ def interview(provider: Provider, account: str, now: datetime, redact: Redact) -
     visit = Visit(provider=provider, account=account, now=now, redact=redact)
     seen: dict[str, Seen] = {}
     values: dict[str, Value] = {}
-    for plan in provider.requests:
+    yield from converse(visit, seen, values)
+    return conclude(visit, seen, values)
+
+
+def converse(visit: Visit, seen: dict[str, Seen], values: dict[str, Value]) -> Generator[Ask, Outcome, None]:
+    """Fills `seen` and `values` as the answers come."""
+    for plan in visit.provider.requests:
         ask = prepare(visit, plan, seen, values)
         one = (yield from _inquire(visit, ask)) if isinstance(ask, Ask) else Seen(state=ask)
         seen[plan.name], found = _see(visit, plan, one)
         values |= found
-    return _conclude(visit, seen, values)
 
 
 def _inquire(visit: Visit, ask: Ask) -> Generator[Ask, Outcome, Seen]:
@@ -71,7 +76,7 @@ def _see(visit: Visit, plan: RequestPlan, seen: Seen) -> tuple[Seen, dict[str, V
     return seen, values
 
 
-def _conclude(visit: Visit, seen: dict[str, Seen], values: dict[str, Value]) -> Poll:
+def conclude(visit: Visit, seen: dict[str, Seen], values: dict[str, Value]) -> Poll:
     readings: list[Reading] = []
     answered: set[str] = set()
     for meter in visit.provider.meters.values():

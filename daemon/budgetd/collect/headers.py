@@ -30,9 +30,10 @@ class HeaderPlan:
 
     def find(self, headers: Mapping[str, str]) -> object:
         """What stands there, or None where nothing does. Raises MalformedError where it can't be told what does."""
-        text = next((headers[name] for name in self.names if headers.get(name)), None)
-        if text is None:
+        name = self.match(headers)
+        if name is None:
             return None
+        text = headers[name]
         if self.pattern:
             return self._match(text, self.pattern)
         if self.member is not None or self.parameter is not None:
@@ -42,6 +43,10 @@ class HeaderPlan:
         items = text.split(",")
         # Its parameters, as in `100;w=60`, are no part of it.
         return items[self.item].partition(";")[0] if self.item < len(items) else None
+
+    def match(self, headers: Mapping[str, str]) -> str | None:
+        """The name that counts."""
+        return next((name for name in self.names if headers.get(name)), None)
 
     def _match(self, text: str, pattern: Pattern[str]) -> str:
         match = pattern.search(text) if len(text) <= _LONGEST_MATCHED else None

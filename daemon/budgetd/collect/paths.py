@@ -58,6 +58,11 @@ class Path:
         tree: Mapping[str, Any] = self._parsed.parsed
         return tree
 
+    @property
+    def fields(self) -> frozenset[str]:
+        """The names that occur in it, at whatever depth."""
+        return frozenset(_fields(self.root))
+
     def search(self, document: object) -> object:
         """What is there, or None. Raises PathError where the document is of a shape that the path can't be used on."""
         try:
@@ -90,6 +95,14 @@ def compile_list_path(text: str) -> Path:
     if root["type"] == "or_expression" and root["children"][1]["type"] == "current":
         return compile_path(f"not_null({text[: text.rindex('||')]}, @)")
     return path
+
+
+def _fields(node: Mapping[str, Any]) -> Iterator[str]:
+    if node["type"] == "field":
+        yield node["value"]
+    for child in node["children"]:
+        if isinstance(child, Mapping):
+            yield from _fields(child)
 
 
 def _functions(node: Mapping[str, Any]) -> Iterator[str]:

@@ -20,13 +20,13 @@ async def poll(source: Source, client: Client, now: datetime) -> Poll:
     try:
         ask = next(talk)
         while True:
-            ask = talk.send(await _send(source, client, ask, now))
+            ask = talk.send(await send(source, client, ask, now))
     except StopIteration as end:
         done: Poll = end.value
         return done
 
 
-async def _send(source: Source, client: Client, ask: Ask, now: datetime) -> Outcome:
+async def send(source: Source, client: Client, ask: Ask, now: datetime) -> Outcome:
     """The answer, or why there is none."""
     try:
         if source.keyring:

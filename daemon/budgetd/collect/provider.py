@@ -46,24 +46,53 @@ class Provider:
     meters: Mapping[str, Meter]
 
 
-def load_providers(extra: FilePath | None = None) -> dict[str, Provider]:
-    """The providers that ship and the user's own in the folder `extra`, which replace them by name.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shelf:
+    """The providers that ship, and a user's own, which replace those of the same name.
 
-    Raises ConfigError with every problem of every file.
+    `own` are the files of the user's, and `problems` the lines about each file that is wrong; both by the file's name.
     """
+
+    providers: Mapping[str, Provider]
+    own: Mapping[str, FilePath]
+    problems: Mapping[str, tuple[str, ...]]
+
+    @property
+    def replaced(self) -> list[str]:
+        return sorted(name for name in self.own if (CATALOG / f"{name}.toml").exists())
+
+
+def load_shelf(extra: FilePath | None = None) -> Shelf:
+    """All that there is, whatever is wrong with some of it; the folder `extra` need not exist. Raises ConfigError."""
     providers: dict[str, Provider] = {}
-    problems: list[str] = []
-    for folder in (CATALOG, extra) if extra else (CATALOG,):
-        for file in sorted(folder.glob("*.toml")):
-            try:
-                provider = load_provider(file)
-            except ConfigError as error:
-                problems += error.problems
-            else:
-                providers[provider.name] = provider
-    if problems:
-        raise ConfigError(problems)
-    return providers
+    problems: dict[str, tuple[str, ...]] = {}
+    own = {file.stem: file for file in _list_files(extra)} if extra else {}
+    shipped = {file.stem: file for file in _list_files(CATALOG)}
+    for name, file in (shipped | own).items():
+        try:
+            providers[name] = load_provider(file)
+        except ConfigError as error:
+            problems[name] = error.problems
+    return Shelf(providers=providers, own=own, problems=problems)
+
+
+def _list_files(folder: FilePath) -> list[FilePath]:
+    """Without an editor's hidden ones."""
+    try:
+        files = sorted(file for file in folder.iterdir() if file.suffix == ".toml" and not file.name.startswith("."))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigError([f"{folder}: can't be read: {error.strerror}"]) from error
+    return files
+
+
+def load_providers(extra: FilePath | None = None) -> dict[str, Provider]:
+    """Raises ConfigError with every problem of every file."""
+    shelf = load_shelf(extra)
+    if shelf.problems:
+        raise ConfigError(line for lines in shelf.problems.values() for line in lines)
+    return dict(shelf.providers)
 
 
 def load_provider(file: FilePath) -> Provider:

@@ -51,7 +51,9 @@ class Layers:
         tables = self._tables
         for overlay in overlays:
             tables = _lay_over(tables, overlay)
-        return (self.outline if tables == self._tables else self._outline(tables, where)).ruleset.rules
+        if tables == self._tables:
+            return self.outline.ruleset.rules
+        return self._outline({"rules": tables["rules"]}, where).ruleset.rules
 
     def _outline(self, tables: Tables, where: str) -> Outline:
         try:

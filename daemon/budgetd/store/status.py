@@ -20,6 +20,7 @@ from budgetd_rules.polls import Cause, Outage
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountStatus:
     name: str
+    identity: str | None = None
     last_poll: datetime | None = None
     last_success: datetime | None = None
     next_poll: datetime | None = None
@@ -93,6 +94,12 @@ def load_status(db: Store, accounts: Mapping[str, Account], now: datetime) -> St
         )
 
 
+def load_identities(db: Store) -> dict[str, str | None]:
+    """account -> the vendor's own id of it, where polls have found one."""
+    with read(db):
+        return {row["name"]: row["identity"] for row in db.query("SELECT name, identity FROM accounts")}
+
+
 def load_episodes(
     db: Store, wanted: str | None, accounts: Mapping[str, Account], now: datetime, *, ended_too: bool
 ) -> tuple[EpisodeStatus, ...]:
@@ -117,6 +124,7 @@ def _accounts(db: Store) -> dict[str, AccountStatus]:
     return {
         row["name"]: AccountStatus(
             name=row["name"],
+            identity=row["identity"],
             last_poll=maybe_when(row["last_attempt"]),
             last_success=maybe_when(row["last_success"]),
             next_poll=maybe_when(row["next_poll_at"]),

@@ -1,0 +1,167 @@
+"""`probe`: one account polled once, and where each value of it came from."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from budgetd import views
+from budgetd.cli.explained import Page
+from budgetd.cli.invocation import ConfigOption, JsonOption, load, make_console, print_json, read_clock, require_known
+from budgetd.cli.tables import Printer
+from budgetd.collect.sources import Source
+from budgetd.http import Client
+from budgetd.planning import make_plan
+from budgetd.probing import Exchange, Found, Probe, RequestSeen, ValueSeen
+from budgetd.probing import probe as probe_once
+from budgetd_rules.encoding import write_value
+from budgetd_rules.meters import view
+
+_STYLES = {
+    Found.READ: "",
+    Found.NULL: "yellow",
+    Found.ABSENT: "yellow",
+    Found.MALFORMED: "red",
+    Found.NOT_ANSWERED: "red",
+}
+
+
+def probe(
+    account: Annotated[str, typer.Argument(help="The account's name.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Poll an account once and show where each value came from. Stores nothing, tells no one.
+
+    Header names, and fields of the body that nothing reads, are shown by their names alone. Exits with 1 where the
+    poll failed.
+    """
+    plan = make_plan(load(config))
+    require_known([account], list(plan.scheduled), "enabled account")
+    now = read_clock()
+    found = asyncio.run(_probe(plan.scheduled[account].source, now))
+    stale_after = plan.outline.ruleset.accounts[account].stale_after
+    viewed = [view(reading, now, stale_after) for reading in found.poll.readings]
+    if as_json:
+        print_json(views.poll_json(found.poll, viewed) | {"requests": [_request_json(one) for one in found.requests]})
+    else:
+        page = Page(make_console(), plan.outline.zone, now)
+        for one in found.requests:
+            _tell(page, one)
+        Printer(page.console, page.zone, now).poll(found.poll, viewed)
+    if found.poll.outages:
+        raise typer.Exit(1)
+
+
+async def _probe(source: Source, now: datetime) -> Probe:
+    client = Client()
+    try:
+        return await probe_once(source, client, now)
+    finally:
+        await client.aclose()
+
+
+# --- for people
+
+
+def _tell(page: Page, one: RequestSeen) -> None:
+    for line in _head(one):
+        page.say(line, "bold")
+    if one.values:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        for column in ("value", "what came", "from"):
+            table.add_column(column, overflow="fold")
+        for value in one.values:
+            table.add_row(value.name, Text(_what(page, value), style=_STYLES[value.found]), _where(value))
+        page.console.print(table)
+    for line in _rest(one):
+        page.say(f"  {''.join(letter if letter.isprintable() else ' ' for letter in line)}")
+    page.say("")
+
+
+def _head(one: RequestSeen) -> Iterator[str]:
+    if not one.exchanges:
+        yield f"{one.name}: not sent: it is made of what another request brings"
+    for exchange in one.exchanges:
+        yield f"{one.name}: {exchange.method} {exchange.url}"
+        yield f"  {_outcome(exchange)}"
+
+
+def _outcome(exchange: Exchange) -> str:
+    took = f"in {exchange.took / timedelta(milliseconds=1):.0f} ms"
+    return (
+        exchange.failure + f" {took}"
+        if exchange.status is None
+        else f"HTTP {exchange.status} {took}, {exchange.size:,} bytes"
+    )
+
+
+def _what(page: Page, value: ValueSeen) -> str:
+    if value.found is Found.READ:
+        return page.show(value.value)
+    return f"{value.found}: {value.fault}" if value.fault else str(value.found)
+
+
+def _where(value: ValueSeen) -> str:
+    if not value.tried:
+        return " ".join(value.place.split())
+    others = [name for name in value.tried if name != value.place]
+    if value.place:
+        return f"header {value.place}" + (f" (not {', '.join(others)})" if others else "")
+    return f"header {' or '.join(others)}"
+
+
+def _rest(one: RequestSeen) -> Iterator[str]:
+    for meter, count in one.lists:
+        yield f"list of the meter {meter}: {'not there' if count is None else f'{count} items'}"
+    names = [header.name for header in one.headers]
+    perhaps = [header.name for header in one.headers if header.perhaps]
+    if names:
+        yield f"headers that came: {', '.join(names)}"
+    if perhaps:
+        yield f"perhaps a quota: map it? {', '.join(perhaps)}"
+    if one.unread:
+        yield f"fields that nothing reads: {', '.join(one.unread)}"
+
+
+# --- for scripts
+
+
+def _request_json(one: RequestSeen) -> views.Json:
+    return {
+        "request": one.name,
+        "sent": [
+            {
+                "method": each.method,
+                "url": each.url,
+                "status": each.status,
+                "took_ms": round(each.took / timedelta(milliseconds=1)),
+                "bytes": each.size,
+                "failure": each.failure or None,
+            }
+            for each in one.exchanges
+        ],
+        "values": [
+            {
+                "value": value.name,
+                "found": value.found,
+                "from": "header" if value.tried else "body",
+                "place": value.place or None,
+                "tried": list(value.tried),
+                "read": write_value(value.value),
+                "fault": value.fault or None,
+            }
+            for value in one.values
+        ],
+        "lists": [{"meter": meter, "items": count} for meter, count in one.lists],
+        "headers": [
+            {"header": header.name, "values": list(header.values), "perhaps_a_quota": header.perhaps}
+            for header in one.headers
+        ],
+        "unread": list(one.unread),
+    }

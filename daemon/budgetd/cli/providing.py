@@ -1,0 +1,146 @@
+"""`providers`: the vendors that budgetd knows, the user's own among them, and the first draft of one more."""
+
+import re
+import sys
+from datetime import UTC
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from budgetd import views
+from budgetd.cli.invocation import ConfigOption, JsonOption, make_console, print_json, read_clock, require_known
+from budgetd.cli.tables import Printer
+from budgetd.collect.provider import Provider, Shelf, load_shelf
+from budgetd.drafts.addresses import read_address
+from budgetd.drafts.files import READABLE, require_free, write_file
+from budgetd.drafts.proposal import Proposal
+from budgetd.drafts.provider_draft import draft_provider, read_sample
+from budgetd.drafts.provider_text import Wanted
+from budgetd.errors import ConfigError, UsageError
+from budgetd.http import MAX_BYTES
+from budgetd.whereabouts import default_config, find_config, own_providers
+
+
+class _ListByDefault(TyperGroup):
+    """`budgetd providers` and `budgetd providers cekura` are short for `budgetd providers list ...`."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # what typer passes
+        is_whole = args and args[0] in (*self.commands, *self.get_help_option_names(ctx))
+        return super().parse_args(ctx, args if is_whole else ["list", *args])
+
+
+providers_app = typer.Typer(help="List the providers and what each one measures.", cls=_ListByDefault)
+
+
+@providers_app.command("list")
+def list_providers(
+    name: Annotated[str | None, typer.Argument(help="Only this one.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the providers and what each one measures. It needs no config; your own are in providers.d beside it."""
+    shelf = load_shelf(_own_folder(config))
+    if name is not None and name not in shelf.problems:
+        require_known([name], list(shelf.providers), "provider")
+    shown = [one for _, one in sorted(shelf.providers.items()) if name in (None, one.name)]
+    printer = Printer(make_console(), UTC, read_clock())
+    if as_json:
+        files = {name: str(file) for name, file in shelf.own.items()}
+        print_json([views.provider_json(one) | {"file": files.get(one.name)} for one in shown])
+    elif name is None:
+        printer.providers(shown)
+    else:
+        for one in shown:
+            printer.provider(one)
+    if not as_json:
+        _tell_own(printer, shelf, shown)
+    if shelf.problems:
+        raise ConfigError(line for lines in shelf.problems.values() for line in lines)
+
+
+def _own_folder(config: Path | None) -> Path | None:
+    try:
+        return own_providers(find_config(config))
+    except ConfigError:  # there is none, so that nobody has put anything beside it
+        return None
+
+
+def _tell_own(printer: Printer, shelf: Shelf, shown: list[Provider]) -> None:
+    for one in shown:
+        if one.name in shelf.own:
+            replaces = ", instead of the one that ships" if one.name in shelf.replaced else ""
+            printer.say(f"\nyours: {one.name}, from {shelf.own[one.name]}{replaces}")
+
+
+@providers_app.command("new")
+def new_provider(
+    name: Annotated[str, typer.Argument(help="What to call it in the config.")],
+    sample: Annotated[str, typer.Option("--from-json", metavar="FILE", help="A sample answer; - for standard input.")],
+    url: Annotated[str | None, typer.Option(metavar="URL", help="The address that was asked for it.")] = None,
+    header: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The header that carries the key, if not Authorization: Bearer.")
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Else providers.d/NAME.toml beside the config; - prints it.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Draft a provider file from a sample answer. It guesses by names, and says what it guessed."""
+    file = _new_file(name, out, config)
+    if file:
+        require_free(file, force=force)
+    wanted = _wanted(name, url, header)
+    where = "standard input" if sample == "-" else sample
+    text, proposal = draft_provider(wanted, read_sample(_read_file(sample), where), where)
+    if file is None:
+        print(text, end="")
+        return
+    write_file(file, text, READABLE, force=force)
+    _tell_draft(name, file, proposal)
+
+
+def _new_file(name: str, out: str | None, config: Path | None) -> Path | None:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name) or name in ("list", "new"):
+        raise UsageError(f"{name!r} is no name for a provider: it has small letters, digits, dots, dashes, underscores")
+    if out == "-":
+        return None
+    file = Path(out) if out else own_providers(default_config(config)) / f"{name}.toml"
+    if file.name != f"{name}.toml":
+        raise UsageError(f"--out: a provider's file is called as it is: {file.with_name(f'{name}.toml')}")
+    return file
+
+
+def _wanted(name: str, url: str | None, header: str | None) -> Wanted:
+    if header is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", header):
+        raise UsageError(
+            "--header: expected the name of a header alone, such as X-Api-Key; the key is no part of the file"
+        )
+    try:
+        address = read_address(url, has_header=header is not None) if url is not None else None
+    except ValueError as error:
+        raise UsageError(f"--url: {error}") from error
+    return Wanted(name=name, address=address, header=header)
+
+
+def _read_file(name: str) -> bytes:
+    try:
+        if name == "-":
+            return sys.stdin.buffer.read(MAX_BYTES)
+        with Path(name).open("rb") as file:
+            return file.read(MAX_BYTES)
+    except OSError as error:
+        raise UsageError(f"{name}: can't be read: {error.strerror}") from error
+
+
+def _tell_draft(name: str, file: Path, proposal: Proposal) -> None:
+    print(f"{file}: written; a guess by names, so read it through")
+    for meter in proposal.meters:
+        each = f" for each of {meter.each}" if meter.each is not None else ""
+        fields = ", ".join(f"{field} = {draft.text}" for field, draft in meter.fields.items())
+        print(f"  {meter.name} ({meter.kind}{each}): {fields}")
+    if proposal.left_over:
+        print(f"  not mapped, and listed at its end: {len(proposal.left_over)}")
+    print(f'Next: an account with provider = "{name}" in the config, then `budgetd probe ACCOUNT`')

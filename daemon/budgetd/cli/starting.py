@@ -1,0 +1,141 @@
+"""`init`: a first config, from a few questions or from options alone, and tried before it is written."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from budgetd.advice import warnings
+from budgetd.cli.asking import confirm, is_terminal
+from budgetd.cli.first_account import begin_account, try_account
+from budgetd.cli.first_channel import settle_channel
+from budgetd.cli.invocation import ConfigOption
+from budgetd.cli.wishes import SecretWish, Wish, read_params
+from budgetd.collect.provider import load_shelf
+from budgetd.config import Config, ConfigFile, load_config
+from budgetd.drafts.config_text import AccountDraft, ChannelDraft, RuleDraft, added_text, config_text, draft_rules
+from budgetd.drafts.files import PRIVATE, rewrite_file, write_file
+from budgetd.drafts.kept import Kept, write_kept
+from budgetd.drafts.trial import trial_config
+from budgetd.errors import BudgetdError, ConfigError, UsageError
+from budgetd.planning import make_outline, make_plan
+from budgetd.whereabouts import default_config, own_providers
+from budgetd_rules.wording import show
+
+_Name = Annotated[str | None, typer.Option(metavar="NAME", help="The vendor; `budgetd providers` lists them.")]
+
+
+def init(
+    provider: _Name = None,
+    account: Annotated[str | None, typer.Option(metavar="NAME", help="Its name; else that of the vendor.")] = None,
+    key_env: Annotated[str | None, typer.Option(metavar="VARIABLE", help="The key is in this variable.")] = None,
+    key_file: Annotated[str | None, typer.Option(metavar="PATH", help="The key is in this file.")] = None,
+    key_credential: Annotated[str | None, typer.Option(metavar="NAME", help="The key is a systemd credential.")] = None,
+    key_stdin: Annotated[bool, typer.Option("--key-stdin", help="The key is standard input's first line.")] = False,
+    param: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="What the vendor wants too.")] = None,
+    base_url: Annotated[str | None, typer.Option(metavar="URL", help="Another address for the vendor's API.")] = None,
+    channel_name: Annotated[str | None, typer.Option(metavar="NAME", help="The channel's name; else ops.")] = None,
+    channel_env: Annotated[str | None, typer.Option(metavar="VARIABLE", help="Its Apprise URL is there.")] = None,
+    channel_file: Annotated[str | None, typer.Option(metavar="PATH", help="Its URL is in this file.")] = None,
+    channel_credential: Annotated[str | None, typer.Option(metavar="NAME", help="It is a systemd credential.")] = None,
+    channel_stdin: Annotated[bool, typer.Option("--channel-stdin", help="It is standard input's next line.")] = False,
+    send: Annotated[bool, typer.Option("--send-test", help="Send a test message through the channel.")] = False,
+    no_poll: Annotated[bool, typer.Option("--no-poll", help="Do not try the key.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a config that is there.")] = False,
+    add: Annotated[bool, typer.Option("--add", help="Add an account at the end of the config that is there.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Write a first config. It asks for a vendor, a key and a channel, polls once, and proposes rules.
+
+    Keys and URLs go into files of their own that nobody else can read, or stay where they are. With options, or without
+    a terminal, it asks nothing.
+    """
+    wish = Wish(
+        asks=is_terminal() and not yes,
+        provider=provider,
+        account=account,
+        key=SecretWish(option="--key", env=key_env, file=key_file, credential=key_credential, stdin=key_stdin),
+        params=read_params(param or []),
+        base_url=base_url,
+        channel=SecretWish(
+            option="--channel",
+            env=channel_env,
+            file=channel_file,
+            credential=channel_credential,
+            stdin=channel_stdin,
+        ),
+        channel_name=channel_name,
+        sends_test=send,
+        polls=not no_poll,
+        force=force,
+        adds=add,
+        config=config,
+    )
+    _Start(wish).run()
+
+
+class _Start:
+    """1. where  2. the account  3. a poll  4. a channel  5. the text, checked  6. the files, secrets first."""
+
+    def __init__(self, wish: Wish) -> None:
+        self._wish = wish
+        self._target = default_config(wish.config)
+        self._before, self._taken = "", ConfigFile()
+        if wish.adds:
+            config = load_config(self._target)
+            make_outline(config)
+            self._before, self._taken = self._target.read_text(encoding="utf-8-sig"), config.file
+        elif self._target.exists() and not wish.force:
+            raise UsageError(f"{self._target} is there already; --add adds an account to it, --force replaces it")
+
+    def run(self) -> None:
+        shelf = load_shelf(own_providers(self._target))
+        if shelf.problems:
+            raise ConfigError(line for lines in shelf.problems.values() for line in lines)
+        begun = begin_account(self._wish, shelf.providers, self._taken.accounts, self._target.parent)
+        make_outline(self._trial(begun))
+        tried = try_account(self._wish, begun, lambda one: make_plan(self._trial(one)))
+        channel = settle_channel(self._wish, self._taken.channels, self._target.parent)
+        rules = draft_rules(tried.views)
+        outline = make_outline(self._trial(tried.account, channel, rules))
+        for rule in rules:
+            print(f"rule {rule.name}: nobody says of how much, so it goes by the {show(rule.remaining)} that are left")
+        for warning in warnings(outline):
+            print(f"warning: {warning}")
+        if self._wish.asks and not confirm(f"Write {self._target}?"):
+            raise BudgetdError("nothing is written")
+        self._write(self._text(tried.account, channel, rules), tried.account, channel)
+
+    def _trial(
+        self, account: AccountDraft, channel: ChannelDraft | None = None, rules: Sequence[RuleDraft] = ()
+    ) -> Config:
+        return trial_config(self._text(account, channel, rules), self._target, account, channel)
+
+    def _text(self, account: AccountDraft, channel: ChannelDraft | None, rules: Sequence[RuleDraft]) -> str:
+        if not self._wish.adds:
+            return config_text(account, channel, rules)
+        return self._before.rstrip("\n") + "\n" + added_text(account, channel, rules)
+
+    def _write(self, text: str, account: AccountDraft, channel: ChannelDraft | None) -> None:
+        kept = [*account.kept, *([channel.url] if channel else [])]
+        written = write_kept(kept, self._target.parent, force=self._wish.force)
+        try:
+            if self._wish.adds:
+                rewrite_file(self._target, text)
+            else:
+                write_file(self._target, text, PRIVATE, force=self._wish.force)
+        except BudgetdError:
+            for path in written:
+                path.unlink()
+            raise
+        for path in [self._target, *written]:
+            print(f"{path}: written")
+        self._tell_next(kept)
+
+    def _tell_next(self, kept: Sequence[Kept]) -> None:
+        # A credential is there only in the service.
+        if self._wish.polls and not any(one.source.credential for one in kept):
+            make_plan(load_config(self._target))
+        where = f" -c {self._target}" if self._wish.config else ""
+        print(f"Next: budgetd check{where}, then budgetd run{where}")

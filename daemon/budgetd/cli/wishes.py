@@ -1,0 +1,89 @@
+"""What was asked of `init` by options, so that it works without a question; and what of it is missing then."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from budgetd.drafts.kept import FORMS, Kept, keep, make_source, read_reference
+from budgetd.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretWish:
+    """Where an option says that a secret comes from: at most one of them is given. `option` is how they begin."""
+
+    option: str
+    env: str | None = None
+    file: str | None = None
+    credential: str | None = None
+    stdin: bool = False
+
+    @property
+    def is_given(self) -> bool:
+        return self.stdin or any(part is not None for part in (self.env, self.file, self.credential))
+
+    def kept(self, file: str) -> Kept | None:
+        """With a literal one from standard input, for which the file is. Raises UsageError."""
+        if not self.is_given:
+            return None
+        named = {"env": self.env, "file": self.file, "credential": self.credential}
+        given = {kind: name for kind, name in named.items() if name is not None}
+        if len(given) + self.stdin > 1:
+            raise UsageError(f"{self.option}: give one of -env, -file, -credential and -stdin alone")
+        try:
+            if self.stdin:
+                return keep(sys.stdin.readline(), file)
+            ((kind, name),) = given.items()
+            return Kept(source=make_source(kind, name))
+        except ValueError as error:
+            where = "standard input" if self.stdin else self.option
+            raise UsageError(f"{where}: {_one_line(error)}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """All options of `init`. `asks`: whether a person is there to be asked for the rest."""
+
+    asks: bool
+    provider: str | None
+    account: str | None
+    key: SecretWish
+    params: Mapping[str, str]
+    base_url: str | None
+    channel: SecretWish
+    channel_name: str | None
+    sends_test: bool
+    polls: bool
+    force: bool
+    adds: bool
+    config: Path | None
+
+
+def read_params(given: Sequence[str]) -> dict[str, str]:
+    params = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise UsageError(f"--param: expected NAME=VALUE, not {name!r} alone")
+        params[name] = value
+    return params
+
+
+def keep_param(name: str, value: str) -> Kept:
+    """A secret one, which other processes must not see on our command line. Raises UsageError."""
+    try:
+        source = read_reference(value)
+    except ValueError as error:
+        raise UsageError(f"--param {name}: {error}") from error
+    if source is None:
+        raise UsageError(f"--param {name}: is a secret, so not for the command line: give {FORMS}")
+    return Kept(source=source)
+
+
+def _one_line(error: ValueError) -> str:
+    """What pydantic says of one wrong part, without what was given."""
+    found = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+    return found.removeprefix("Value error, ")

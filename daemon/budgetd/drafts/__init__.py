@@ -1,0 +1,1 @@
+"""First drafts that a person then edits: a provider file from a sample answer, a config from a few questions."""

@@ -1,0 +1,261 @@
+"""One account polled once and looked at from all sides: where each value came from, and what nothing reads.
+
+Of what the vendor sends only the mapped values are kept; of all else, headers and fields, only the names.
+"""
+
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+from budgetd.collect.answers import Outcome, Seen, State, Visit, find_raw
+from budgetd.collect.bodies import read_body
+from budgetd.collect.extract import conclude, converse
+from budgetd.collect.paths import Path, PathError
+from budgetd.collect.plans import Ask, Meter, RequestPlan, ValuePlan
+from budgetd.collect.poll import send
+from budgetd.collect.provider import Provider
+from budgetd.collect.sources import Source
+from budgetd.collect.values import MalformedError
+from budgetd.drafts.leaves import is_name
+from budgetd.http import Answer, Client, RequestFailedError
+from budgetd_rules.polls import Poll
+from budgetd_rules.values import UNKNOWN, Value
+
+_QUOTA_LIKE: Final = re.compile(
+    r"quota|rate-?limit|\brate\b|limit|remaining|\bturns?\b|relationship|\bcredits?\b|usage|\bused\b|balance|allowance",
+    re.IGNORECASE,
+)
+MOST_NAMES: Final = 200
+
+
+class Found(StrEnum):
+    READ = "read"
+    NULL = "null"
+    ABSENT = "absent"
+    MALFORMED = "malformed"
+    NOT_ANSWERED = "not answered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueSeen:
+    """`place` is the path, or the header that counted; `tried` are all header names of a value from headers."""
+
+    name: str
+    found: Found
+    place: str
+    tried: tuple[str, ...] = ()
+    value: Value = UNKNOWN
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderSeen:
+    """Its name alone. `values` are those that it gave; `perhaps` marks a name that sounds of a quota, and gave none."""
+
+    name: str
+    values: tuple[str, ...]
+    perhaps: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One request as it was sent, and what it got: `status` and `size` where there was an answer, else `failure`."""
+
+    request: str
+    method: str
+    url: str
+    took: timedelta
+    status: int | None = None
+    size: int | None = None
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestSeen:
+    """One request of the provider, with all its pages. `unread` are fields of the body that nothing reads."""
+
+    name: str
+    exchanges: tuple[Exchange, ...]
+    values: tuple[ValueSeen, ...]
+    headers: tuple[HeaderSeen, ...]
+    lists: tuple[tuple[str, int | None], ...]
+    unread: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    poll: Poll
+    requests: tuple[RequestSeen, ...]
+
+
+async def probe(source: Source, client: Client, now: datetime) -> Probe:
+    """The very conversation that a poll is, with notes taken."""
+    visit = Visit(provider=source.provider, account=source.account, now=now, redact=source.redact)
+    seen: dict[str, Seen] = {}
+    values: dict[str, Value] = {}
+    exchanges: list[Exchange] = []
+    first: dict[str, Answer] = {}
+    talk = converse(visit, seen, values)
+    try:
+        ask = next(talk)
+        while True:
+            started = time.monotonic()
+            outcome = await send(source, client, ask, now)
+            exchanges.append(_note(source, ask, outcome, timedelta(seconds=time.monotonic() - started)))
+            if isinstance(outcome, Answer):
+                first.setdefault(ask.plan.name, outcome)
+            ask = talk.send(outcome)
+    except StopIteration:
+        requests = tuple(
+            _look(
+                visit,
+                plan,
+                seen[plan.name],
+                first.get(plan.name),
+                [one for one in exchanges if one.request == plan.name],
+            )
+            for plan in source.provider.requests
+        )
+    return Probe(poll=conclude(visit, seen, values), requests=requests)
+
+
+# --- what was sent
+
+
+def _note(source: Source, ask: Ask, outcome: Outcome, took: timedelta) -> Exchange:
+    url = _show_url(source, ask)
+    if not isinstance(outcome, Answer):
+        detail = source.redact(f"{outcome.cause}: {outcome.detail}")
+        return Exchange(request=ask.plan.name, method=ask.plan.method, url=url, took=took, failure=detail)
+    return Exchange(
+        request=ask.plan.name,
+        method=ask.plan.method,
+        url=url,
+        took=took,
+        status=outcome.status,
+        size=len(outcome.body),
+    )
+
+
+def _show_url(source: Source, ask: Ask) -> str:
+    """Without what is secret; of a further page's query the names alone, for a cursor may be anything."""
+    try:
+        split = urlsplit(str(source.request(ask).ready.url))
+    except (ValueError, RequestFailedError):
+        return "(can't be sent)"
+    secret = source.draft.auth_query
+    parts = [
+        f"{name}={'***' if name in secret else text if ask.turn is None and name in ask.plan.query else '…'}"
+        for name, text in parse_qsl(split.query, keep_blank_values=True)
+    ]
+    query = f"?{'&'.join(parts)}" if parts else ""
+    return source.redact(f"{split.scheme}://{split.netloc}{split.path}{query}")
+
+
+# --- what came
+
+
+def _look(
+    visit: Visit, plan: RequestPlan, seen: Seen, answer: Answer | None, exchanges: Sequence[Exchange]
+) -> RequestSeen:
+    """`answer` is that of the first page."""
+    document = read_body(plan, answer, visit.redact)[0] if answer else None
+    values = tuple(_look_for(visit, value, seen, document) for value in plan.values)
+    meters = [meter for meter in visit.provider.meters.values() if meter.each and meter.each.request == plan.name]
+    return RequestSeen(
+        name=plan.name,
+        exchanges=tuple(exchanges),
+        values=values,
+        headers=tuple(_name_headers(plan, seen.headers)),
+        lists=tuple((meter.name, _count(meter, seen)) for meter in meters),
+        unread=tuple(_unread(document, _names_read(visit.provider, plan)))[:MOST_NAMES],
+    )
+
+
+def _look_for(visit: Visit, value: ValuePlan, seen: Seen, document: object) -> ValueSeen:
+    match = value.header.match(seen.headers) if value.header else None
+    tried = value.header.names if value.header else ()
+    place = value.path.text if value.path else match or ""
+    read: Value = UNKNOWN
+    fault = ""
+    try:
+        read = value.reader.read(find_raw(value, seen), visit.now, visit.redact)
+        found = Found.READ if read is not UNKNOWN else _why_not(value, seen, document)
+    except (PathError, MalformedError) as error:
+        found, fault = Found.MALFORMED, visit.redact(str(error))
+    return ValueSeen(name=value.name, found=found, place=place, tried=tried, value=read, fault=fault)
+
+
+def _why_not(value: ValuePlan, seen: Seen, document: object) -> Found:
+    if value.path is None:
+        return Found.ABSENT
+    if seen.state is not State.ANSWERED and document is None:
+        return Found.NOT_ANSWERED
+    return Found.NULL if _has(document, value.path) else Found.ABSENT
+
+
+def _has(document: object, path: Path) -> bool:
+    """Whether a plain path leads to a name that is there; of one that computes nobody can tell."""
+    for name in path.text.split("."):
+        if not isinstance(document, Mapping) or name.strip('"') not in document:
+            return False
+        document = document[name.strip('"')]
+    return True
+
+
+def _name_headers(plan: RequestPlan, headers: Mapping[str, str]) -> Iterator[HeaderSeen]:
+    given: dict[str, list[str]] = {}
+    for value in plan.values:
+        if value.header and (match := value.header.match(headers)):
+            given.setdefault(match, []).append(value.name)
+    for name in sorted(headers)[:MOST_NAMES]:
+        values = tuple(given.get(name, ()))
+        yield HeaderSeen(name=name, values=values, perhaps=not values and bool(_QUOTA_LIKE.search(name)))
+
+
+def _count(meter: Meter, seen: Seen) -> int | None:
+    try:
+        items = meter.each.path.search(seen.document) if meter.each and seen.state is State.ANSWERED else None
+    except PathError:
+        return None
+    return len(items) if isinstance(items, list | dict) else None
+
+
+def _names_read(provider: Provider, plan: RequestPlan) -> frozenset[str]:
+    """Every name that some path into this request's answers has, at whatever depth."""
+    paths = [value.path for value in plan.values if value.path]
+    paths += [plan.success] if plan.success else []
+    names = set(plan.unwrap)
+    if plan.pages:
+        names.update(plan.pages.items)
+        paths += [path for path in (plan.pages.place, plan.pages.more) if path]
+    for meter in provider.meters.values():
+        if meter.each and meter.each.request == plan.name:
+            paths += [meter.each.path, meter.each.key, *([meter.each.within.time] if meter.each.within else [])]
+            paths += [part.path for field in meter.fields.values() for part in field.items.values()]
+    return frozenset(names).union(*(path.fields for path in paths))
+
+
+def _unread(document: object, read: frozenset[str], before: str = "") -> Iterator[str]:
+    """The fields that nothing reads: the outermost names only, and of lists those of the first item."""
+    if isinstance(document, list):
+        if document:
+            yield from _unread(document[0], read, f"{before.removesuffix('.')}[].")
+        return
+    if not isinstance(document, Mapping):
+        return
+    hidden = 0
+    for name, value in document.items():
+        if name in read:
+            yield from _unread(value, read, f"{before}{name}.")
+        elif is_name(name):
+            yield before + name
+        else:
+            hidden += 1
+    if hidden:
+        yield f"{before}({hidden} more, whose names look like data)"

@@ -1,0 +1,53 @@
+"""Where the config is looked for, and what lies beside it."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import platformdirs
+
+from budgetd.errors import ConfigError
+
+SYSTEM_CONFIG: Final = Path("/etc/budgetd/config.toml")
+
+
+def find_config(given: Path | None) -> Path:
+    """`--config`, $BUDGETD_CONFIG, /etc/budgetd/config.toml, the platform's config folder; the first that is there."""
+    named = _named_config(given)
+    if named is not None:
+        return named
+    usual = [SYSTEM_CONFIG, _user_config()]
+    for path in usual:
+        if _is_there(path):
+            return path
+    raise ConfigError(
+        [f"no config found: looked for {' and '.join(map(str, usual))}; give one with --config, or see `budgetd demo`"]
+    )
+
+
+def default_config(given: Path | None) -> Path:
+    """The config that would be found, or where a new one belongs so that it will be."""
+    try:
+        return find_config(given)
+    except ConfigError:
+        return _user_config()
+
+
+def _named_config(given: Path | None) -> Path | None:
+    return given or (Path(os.environ["BUDGETD_CONFIG"]) if os.environ.get("BUDGETD_CONFIG") else None)
+
+
+def _user_config() -> Path:
+    return Path(platformdirs.user_config_dir("budgetd")) / "config.toml"
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # in a folder that we may not enter: reading it says so
+        return True
+
+
+def own_providers(config: Path) -> Path:
+    """The folder of the user's own provider files, beside the config; it need not exist."""
+    return config.parent / "providers.d"
