@@ -74,6 +74,27 @@ def told_of(settlement: Settlement) -> str:
         pytest.param([REMINDED], OPEN, True, "reminded at e1.1: 1", id="reminded"),
         pytest.param([REMINDED, REMINDED], OPEN, True, "reminded at e1.2: 1 2", id="reminded twice: the newer"),
         pytest.param([OPENED, REMINDED], OPEN, False, "opened at e1.1: 1 2", id="opened and reminded, unheard"),
+        pytest.param(
+            ["opened?", REMINDED],
+            OPEN,
+            True,
+            "opened at e1.1: 1 2, may be a repeat",
+            id="opened, perhaps told, and reminded: no news",
+        ),
+        pytest.param(
+            ["opened?", WORSENED, REMINDED],
+            OPEN,
+            True,
+            "opened at e1.1: 1 2 3",
+            id="worsened since, and reminded: is news",
+        ),
+        pytest.param(
+            ["reminded?", REMINDED],
+            OPEN,
+            True,
+            "reminded at e1.2: 1 2",
+            id="reminded, perhaps told, and again: the next",
+        ),
         pytest.param([REMINDED, WORSENED], OPEN, True, "worsened at e1.2: 1 2", id="reminded and worsened"),
         pytest.param(
             [WORSENED, REMINDED], OPEN, True, "worsened at e1.1: 1 2", id="worsened and reminded: worse is the news"

@@ -287,13 +287,15 @@ _NEWS = (
 
 def _line(told: Told, subject: _Subject, telling: Owed) -> Line:
     owed = sorted((*subject.due, *subject.early), key=_place)
+    # A reminder that came meanwhile adds nothing: what may have arrived is what it reminds of.
+    said = next((one for one in reversed(owed) if one.change.kind is not ChangeKind.REMINDED), owed[-1])
     return Line(
         told=told,
         episode=subject.episode,
         change=telling.change,
         notices=tuple(one.notice.id for one in owed),
         attempts=max(one.attempts for one in owed),
-        may_repeat=owed[-1].outcome_unknown,
+        may_repeat=said.outcome_unknown,
         handed=next((one.handed for one in owed if one.handed), None),
     )
 
