@@ -498,6 +498,42 @@ WARNING voice: 6 credits left [e6]""",
     )
 
 
+def test_a_digest_says_of_what_is_over_that_it_was() -> None:
+    """Who reads it may never have heard that it began."""
+    over = fact(Told.PASSED, ENDED, view=credits_(9_000))
+    assert "PASSED voice: 9,000 credits left, was critical from 12:00 UTC to 12:04 UTC (worst 90): the condition" in (
+        composed(*many(8), over).body
+    )
+
+
+@pytest.mark.parametrize(
+    ("remaining", "title"),
+    [
+        pytest.param(501, "RESOLVED voice: 501 credits left", id="fine"),
+        pytest.param(499, "RESOLVED voice: 499 credits left, warning again", id="a warning"),
+        pytest.param(90, "RESOLVED voice: 90 credits left, critical again", id="critical"),
+        pytest.param(UNKNOWN, "RESOLVED voice: unknown credits left", id="nobody knows"),
+    ],
+)
+def test_what_is_over_and_bad_anew_says_so(remaining: int | Value, title: str) -> None:
+    assert composed(fact(Told.RESOLVED, ENDED, rule=rule(), view=credits_(remaining))).title == title
+
+
+@pytest.mark.parametrize(
+    ("told_after", "course"),
+    [
+        pytest.param(0, "(worst 90): topped up by 8,910", id="at once"),
+        pytest.param(1, "(worst 90): topped up", id="once more was read, what is left now is no measure of it"),
+    ],
+)
+def test_the_size_of_a_top_up(told_after: int, course: str) -> None:
+    line = fact(Told.RESOLVED, replace(ENDED, end=Reason.TOPPED_UP)).line
+    read_at = line.change.at + timedelta(minutes=told_after)
+    left = view(reading(as_of=read_at, remaining=9_000), NOW, STALE_AFTER)
+    body = composed(Fact(line=line, account=BARE, rule=None, view=left)).body
+    assert body.split("\n")[1] == f"Was critical from 12:00 UTC to 12:04 UTC {course}"
+
+
 def test_a_title_names_three_accounts() -> None:
     message = composed(*[fact(Told.PASSED, ENDED, account=account(f"a{each}")) for each in range(5)])
     assert (message.title, message.level) == ("5 PASSED: a0, a1, a2 and 2 more", None)

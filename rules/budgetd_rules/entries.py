@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from decimal import Decimal
 
+from budgetd_rules.evaluation import evaluate
 from budgetd_rules.memory import Change, Reason
 from budgetd_rules.meters import KINDS, Account, View
 from budgetd_rules.rule import Rule
@@ -115,7 +116,15 @@ def _state(fact: Fact, zone: tzinfo, now: datetime) -> str:
         return f"{meter}: {_differences(fact.line.change, fact.view)}"
     if fact.view is None:
         return f"{meter} is gone" if fact.line.is_over else f"{meter}: nothing read yet"
-    return describe(fact.view, zone, now)
+    return describe(fact.view, zone, now) + _again(fact)
+
+
+def _again(fact: Fact) -> str:
+    """What is over may have begun anew by now: an episode of its own tells that, and here stands the number of now."""
+    if not fact.line.is_over or fact.rule is None or fact.view is None:
+        return ""
+    levels = [level for level, truth in evaluate(fact.rule, fact.view, {}).levels.items() if truth is True]
+    return f", {max(levels).label} again" if levels else ""
 
 
 def _differences(change: Change, view: View | None) -> str:
@@ -154,9 +163,11 @@ def _course(fact: Fact, zone: tzinfo, now: datetime) -> str:
 
 
 def _by_how_much(fact: Fact) -> str:
-    """The size of a top-up: from the least that was left to what is left now."""
+    """The size of a top-up: from the least that was left to what is left now; unless more has happened since."""
     episode, left = fact.line.episode, fact.view.headline if fact.view else UNKNOWN
-    if episode and episode.end is Reason.TOPPED_UP and isinstance(left, Decimal) and isinstance(episode.worst, Decimal):
+    if episode is None or fact.view is None or fact.view.reading.as_of > fact.line.change.at:
+        return ""
+    if episode.end is Reason.TOPPED_UP and isinstance(left, Decimal) and isinstance(episode.worst, Decimal):
         return f" by {show_field(fact.view, 'remaining', left - episode.worst)}"
     return ""
 

@@ -90,10 +90,11 @@ def _section(one: Entry) -> Block:
 
 def _brief(one: Entry) -> Row:
     as_of = f", {one.as_of}" if one.is_stale else ""
+    # Perhaps nobody here has heard of it before.
+    was = f", {one.course.replace('Was', 'was', 1)}" if one.is_over else ""
     handed = f" · {one.handed}" if one.handed else ""
-    return Row(
-        f"{one.heading} {one.account}:", (f" {one.state}{as_of} [{one.episode}]{handed}{_repeat(one.may_repeat)}",)
-    )
+    text = f" {one.state}{as_of}{was} [{one.episode}]{handed}{_repeat(one.may_repeat)}"
+    return Row(f"{one.heading} {one.account}:", (text,))
 
 
 def _body(one: Entry) -> Iterator[Row]:
