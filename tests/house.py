@@ -30,12 +30,13 @@ from build import NOON, account, reading, rule
 
 @dataclass
 class Mailbox:
-    """What arrived, as `channel: title`, and whether the service works just now."""
+    """What arrived, as `channel: title`, and whether the service works just now. It refuses texts with `refused`."""
 
     host: str
     titles: list[str] = field(default_factory=list)
     bodies: list[str] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)
+    refused: str | None = None
 
 
 _mailboxes: dict[str, Mailbox] = {}
@@ -44,7 +45,7 @@ _mailboxes: dict[str, Mailbox] = {}
 @notify(on="mailbox")  # type: ignore[no-untyped-call, untyped-decorator]  # Apprise has no type for it
 def _receive(body: str, title: str, _type: str, *, meta: Mapping[str, Any], **_: object) -> bool:
     mailbox, channel = _mailboxes[meta["host"]], str(meta["fullpath"]).strip("/")
-    if channel in mailbox.failing:
+    if channel in mailbox.failing or (mailbox.refused and mailbox.refused in body):
         # What Apprise's own services say of an answer that is no success.
         logging.getLogger("apprise").warning("Failed to send mailbox notification: Internal server error., error=500.")
         return False

@@ -27,7 +27,8 @@ logger = logging.getLogger(__name__)
 
 FIRST_RETRY: Final = timedelta(seconds=5)
 LONGEST_RETRY: Final = timedelta(minutes=15)
-# From here on a channel's messages go one by one: perhaps it is one of them that the service refuses.
+# From here on each message that fails is followed at once by one of its lines alone: perhaps it is one of them that the
+# service refuses. After each longer pause it is the whole again, so that a channel that is back gets one message.
 SINGLY_AFTER: Final = 3
 # After a start, or a sleep, no notice dies of its age before its channel was tried again for this long.
 PATIENCE: Final = 2 * LONGEST_RETRY
@@ -149,7 +150,7 @@ class Outbox:
             Holds.at(now, waiting.holds, self._ruleset.accounts),
             now=now,
             quiet=quiet,
-            singly=waiting.channel.failures >= SINGLY_AFTER,
+            singly=is_singly(waiting.channel.failures),
         )
 
     async def _write_or_fail(
@@ -228,8 +229,14 @@ def after_send(before: ChannelState, now: datetime, *, is_ok: bool) -> ChannelSt
     )
 
 
+def is_singly(failures: int) -> bool:
+    """Whether the next try is of one line alone, after so many failures in a row."""
+    return failures >= SINGLY_AFTER and failures % 2 == SINGLY_AFTER % 2
+
+
 def retry_pause(channel: str, failures: int) -> timedelta:
     """5 s, doubled at each failure in a row up to 15 min, less up to a quarter so that channels spread."""
-    pause = min(FIRST_RETRY * (1 << min(max(failures - 1, 0), 10)), LONGEST_RETRY)
+    doublings = 0 if is_singly(failures) else max(failures - 1, 0)
+    pause = min(FIRST_RETRY * (1 << min(doublings, 10)), LONGEST_RETRY)
     spread = zlib.crc32(f"{channel} {failures}".encode()) / 2**32
     return pause * (1 - spread / 4)
