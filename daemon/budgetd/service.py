@@ -21,6 +21,7 @@ from budgetd.errors import BudgetdError, ConfigError, StoreError
 from budgetd.judge import judge_all, judge_due
 from budgetd.planning import Plan
 from budgetd.store import troubles
+from budgetd.store.database import check
 from budgetd.wiring import Wired, rewire
 from budgetd_rules.judgement import Judgement
 
@@ -250,7 +251,7 @@ class Service:
 
     async def _feed_watchdog(self) -> None:
         """Only while the store answers and every room has moved lately."""
-        await self._wired.worker.run(self._wired.db.execute, "SELECT 1 FROM accounts LIMIT 1")
+        await self._wired.worker.run(check, self._wired.db)
         oldest = min(self._progress.values(), default=time.monotonic())
         if time.monotonic() - oldest < 2 * JUDGE_EVERY.total_seconds():
             systemd.notify("WATCHDOG=1")

@@ -61,6 +61,16 @@ def read(db: Store) -> Iterator[None]:
             db.rollback()
 
 
+def check(db: Store) -> None:
+    """Raises StoreError where the database does not answer.
+
+    Read to its end here, in the connection's own thread: a cursor that is dropped in another waits there for as long as
+    this one waits for a lock, and takes the reason away from under it ("not an error").
+    """
+    with read(db):
+        db.execute("SELECT 1 FROM accounts LIMIT 1").fetchall()
+
+
 def put(db: Store, table: str, rows: Sequence[Mapping[str, object]]) -> None:
     """Inserts the rows, or replaces those of the same key. All have the same columns.
 
