@@ -9,10 +9,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Final, Self
+from typing import IO, Final, Self
 
 from budgetd.demo.loopback import HOST
 from storm_receivers import MailReceiver, WebReceiver, read_form, read_json
@@ -31,7 +32,7 @@ from storm_world import (
 
 _SETTINGS: Final = f"""\
 [daemon]
-state    = "budgetd.db"
+state    = "state/budgetd.db"
 interval = "1s"
 
 # What is critical goes to all three.
@@ -46,7 +47,7 @@ on       = {{ kind = "balance" }}
 warning  = "remaining < {WARNING_BELOW}"
 critical = "remaining < {CRITICAL_BELOW}"
 clear    = "remaining > {CLEAR_ABOVE}"
-remind   = "8s"
+{{remind}}
 
 # A vendor's outages are told by the clock, and the oracle has none.
 [rules.blind]
@@ -81,17 +82,34 @@ LONGEST_LIFE: Final = 1.6
 
 
 class Storm:
-    """Everything runs from the start of the `with` block but the daemon; at its end all is gone, the folder too."""
+    """Everything runs from the start of the `with` block but the daemon; at its end all is gone, the folder too.
 
-    def __init__(self, seed: str, accounts: int = 40) -> None:
+    `command` is put before the daemon's own; `{state}` in it is the folder of its database.
+    """
+
+    def __init__(
+        self,
+        seed: str,
+        accounts: int = 40,
+        *,
+        remind: str = 'remind = "8s"',
+        read_timeout: int = 1,
+        command: Sequence[str] = (),
+    ) -> None:
         self.kills = 0
         self.chronicle = Chronicle()
         self.vendor = Vendor(self.chronicle, accounts, seed)
-        self.weathers = {name: Weather(random.Random(f"{seed} {name}"), self._strike) for name in (HOOK, FORM, MAIL)}
+        self.weathers = {
+            name: Weather(random.Random(f"{seed} {name}"), self._perhaps_strike) for name in (HOOK, FORM, MAIL)
+        }
         self._hook = WebReceiver(HOOK, self.chronicle, self.weathers[HOOK], read_json)
         self._form = WebReceiver(FORM, self.chronicle, self.weathers[FORM], read_form)
         self._mail = MailReceiver(MAIL, self.chronicle, self.weathers[MAIL])
         self._chance = random.Random(f"{seed} kills")
+        self._in_the_act = random.Random(f"{seed} kills in the act")
+        self._rages = False
+        self._remind, self._read_timeout, self._command = remind, read_timeout, command
+        self._said: list[str] = []
         self._lives = 0
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -103,7 +121,7 @@ class Storm:
             for server in (self.vendor.http, self._hook, self._form, self._mail):
                 exits.enter_context(server)
             self._write_config()
-            exits.callback(self._kill)
+            exits.callback(self._strike)
             self._exits = exits.pop_all()
         return self
 
@@ -112,55 +130,80 @@ class Storm:
 
     @property
     def database(self) -> Path:
-        return self.folder / "budgetd.db"
+        """In a folder of its own, so that a test may put a small disk there."""
+        return self.folder / "state" / "budgetd.db"
 
     @property
     def log(self) -> str:
-        return (self.folder / "daemon.log").read_text(errors="replace")
+        return "".join(self._said)
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None
+        return self._process
 
     # --- what happens to the daemon
 
     def rage(self, kills: int, until: float) -> None:
         """So many lives, each ended by kill -9: at a random instant, or while a message of its is read."""
+        self._rages = True
         while self.kills < kills and time.monotonic() < until:
             self._pass_time()
             self.start()
             if self._chance.random() < 0.15:
-                self._live(self._chance.uniform(0, 1))  # it may not even have begun to poll
+                self.live(self._chance.uniform(0, 1))  # it may not even have begun to poll
             else:
                 self.wait_until(self._has_polled, "a poll", may_die=True)
-                self._live(self._chance.uniform(0, LONGEST_LIFE))
-            self._kill()
+                self.live(self._chance.uniform(0, LONGEST_LIFE))
+            self._strike()
+            assert self.process.returncode == -signal.SIGKILL, self._last_words()
             self.kills += 1
+        self._rages = False
 
-    def calm_down(self) -> None:
-        """Nothing fails any more, and nothing is spent. Returns when everyone has been told everything."""
+    def be_calm(self) -> None:
+        """From here on nothing fails any more, and nothing is spent."""
         for weather in self.weathers.values():
             weather.is_calm = True
         self.vendor.is_calm = True
-        self._pass_time(always=True)
-        self.start()
-        seen = len(self.chronicle.events)
-        self.wait_until(lambda: self._polled_since(seen, times=3), "three polls of each account")
+
+    def calm_down(self) -> None:
+        """Returns when everyone has been told everything, and the daemon has ended in order."""
+        self.be_calm()
+        if not self._is_alive:
+            self._pass_time(always=True)
+            self.start()
+        self.wait_for_polls(3)
         self.wait_until(lambda: not self._waits(), "the last notice")
-        process = self._process
-        assert process is not None
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE) == 0, self._last_words()
+        self.stop()
 
     def start(self) -> None:
-        self._lives += 1
-        # A proxy set for this machine is not on the way to its own loopback.
-        own = {"NO_PROXY": HOST, "no_proxy": HOST, "STORM_LIFE": self._life}
-        with (self.folder / "daemon.log").open("ab") as log, self._lock:
+        # A proxy set for this machine is not on the way to its own loopback. The watchdog makes the heart beat faster.
+        own = {"NO_PROXY": HOST, "no_proxy": HOST, "WATCHDOG_USEC": "1000000"}
+        own["STORM_LIFE"] = f"life-{self._lives + 1:04}"
+        command = [part.format(state=self.database.parent) for part in self._command]
+        with self._lock:
+            self._lives += 1
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "budgetd", "run", "--config", str(self.folder / "config.toml")],
+                [*command, sys.executable, "-m", "budgetd", "run", "--config", str(self.folder / "config.toml")],
                 env={**os.environ, **own},
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        threading.Thread(target=self._listen, args=[self._process.stdout], daemon=True).start()
+
+    def _listen(self, pipe: IO[bytes]) -> None:
+        """Not a file: a test may forbid the daemon to write to any."""
+        with pipe:
+            for line in pipe:
+                self._said.append(line.decode(errors="replace"))
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(PATIENCE) == 0, self._last_words()
+
+    # --- what to wait for
 
     def wait_until(self, happened: Callable[[], bool], what: str, *, may_die: bool = False) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -171,30 +214,54 @@ class Storm:
             assert time.monotonic() < deadline, f"waited in vain for {what}\n{self._last_words()}"
             time.sleep(0.02)
 
-    @property
-    def _life(self) -> str:
-        return f"life-{self._lives:04}"
+    def wait_for_polls(self, times: int) -> None:
+        """So many of each account, begun from now on; what came before them has been judged."""
+        seen = len(self.chronicle.events)
+
+        def happened() -> bool:
+            asked = Counter(one.account for one in self.chronicle.events[seen:] if isinstance(one, Asked))
+            return all(asked[account] > times for account in self.vendor.accounts)
+
+        self.wait_until(happened, f"{times} polls of each account")
+
+    def wait_for_log(self, text: str) -> None:
+        self.wait_until(lambda: text in self.log, f"{text!r} in the log")
+
+    def live(self, seconds: float) -> None:
+        """At most: it may be killed before."""
+        deadline = time.monotonic() + seconds
+        while self._is_alive and time.monotonic() < deadline:
+            time.sleep(0.005)
 
     @property
     def _is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def _live(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while self._is_alive and time.monotonic() < deadline:
-            time.sleep(0.005)
+    def _has_polled(self) -> bool:
+        life = f"life-{self._lives:04}"
+        return any(isinstance(one, Asked) and one.life == life for one in self.chronicle.events[-50:])
 
-    def _strike(self) -> None:
+    def _waits(self) -> bool:
+        with closing(sqlite3.connect(self.database)) as db:
+            return db.execute("SELECT 1 FROM notices WHERE state IN ('waiting', 'held')").fetchone() is not None
+
+    def _last_words(self) -> str:
+        return "".join(self._said[-15:])
+
+    # ---
+
+    def _perhaps_strike(self) -> None:
         """In a receiver's thread; whoever waits for the end of the life starts the next one."""
+        life = self._lives
+        if self._rages and self._in_the_act.random() < 0.15:
+            self._strike(life)
+
+    def _strike(self, life: int | None = None) -> None:
+        """As when the power goes: no handler runs."""
         with self._lock:
-            if self._process is not None:
+            if self._process is not None and life in (None, self._lives):
                 self._process.kill()
                 self._process.wait()
-
-    def _kill(self) -> None:
-        self._strike()
-        if self._process is not None:
-            assert self._process.returncode in (-signal.SIGKILL, 0), self._last_words()
 
     def _pass_time(self, *, always: bool = False) -> None:
         """As if the pause of a channel that fails had gone by: else most of a storm would be waiting."""
@@ -202,25 +269,12 @@ class Storm:
             with closing(sqlite3.connect(self.database)) as db, db:
                 db.execute("UPDATE channels SET next_try_at = NULL")
 
-    def _has_polled(self) -> bool:
-        return any(isinstance(one, Asked) and one.life == self._life for one in self.chronicle.events[-50:])
-
-    def _polled_since(self, seen: int, times: int) -> bool:
-        asked = [one.account for one in self.chronicle.events[seen:] if isinstance(one, Asked)]
-        return all(asked.count(account) > times for account in self.vendor.accounts)
-
-    def _waits(self) -> bool:
-        with closing(sqlite3.connect(self.database)) as db:
-            return db.execute("SELECT 1 FROM notices WHERE state IN ('waiting', 'held')").fetchone() is not None
-
-    def _last_words(self) -> str:
-        return "\n".join(self.log.splitlines()[-15:])
-
     def _write_config(self) -> None:
+        self.database.parent.mkdir()
         accounts = [_ACCOUNT.format(name=name, url=self.vendor.http.url) for name in self.vendor.accounts]
-        self._write("config.toml", "".join([_SETTINGS, *accounts]))
-        self._write(f"{HOOK}.url", f"json://{self._hook.address}/?cto=1&rto=1")
-        self._write(f"{FORM}.url", f"form://{self._form.address}/?cto=1&rto=1")
+        self._write("config.toml", "".join([_SETTINGS.replace("{remind}", self._remind), *accounts]))
+        self._write(f"{HOOK}.url", f"json://{self._hook.address}/?cto=1&rto={self._read_timeout}")
+        self._write(f"{FORM}.url", f"form://{self._form.address}/?cto=1&rto={self._read_timeout}")
         self._write(f"{MAIL}.url", self._mail.url.replace("cto=4", "cto=1"))
 
     def _write(self, name: str, text: str) -> None:

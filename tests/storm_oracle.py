@@ -161,6 +161,9 @@ def doubled(record: Record, events: Sequence[Asked | Came]) -> Iterator[str]:
         }
         for one in told(at, *now.text):
             mine = now.of(one.episode)
+            if not mine:
+                yield f"DOUBLED: an attempt that is for nothing: {one}"
+                continue
             # Reminders are alike, and each is its own.
             heading = mine[-1].id if one.heading.startswith(REMINDER) else one.level or "over"
             line = (one.channel, one.episode, heading)

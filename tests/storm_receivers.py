@@ -79,7 +79,7 @@ class _WebHandler(BaseHTTPRequestHandler):
             return  # it was killed in the middle
         title, body = receiver.read(posted)
         receiver.chronicle.put(Came(channel=receiver.name, title=title, body=body, mood=mood))
-        receiver.weather.strike()
+        receiver.weather.on_read()
         if mood is Mood.HANG:
             self.connection.recv(1)  # returns when the client leaves
         elif mood is Mood.RESET:
@@ -146,7 +146,7 @@ class MailReceiver(Mailbox):
         mood: Mood = vars(session)["mood"]
         body = "\n".join(text.get_content().splitlines())
         self._chronicle.put(Came(channel=MAIL, title=str(mail["Subject"]), body=body, mood=mood))
-        self._weather.strike()
+        self._weather.on_read()
         if mood is Mood.ERROR:
             return "451 4.3.0 Try again later"
         if mood is Mood.LEAVE:

@@ -7,8 +7,9 @@ and what arrived where. The oracle (storm_oracle.py) reads it beside the daemon'
 import json
 import random
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
 from http import HTTPStatus
@@ -24,7 +25,10 @@ MAIL: Final = "mail"
 CRITICAL_BELOW: Final = 100
 WARNING_BELOW: Final = 500
 CLEAR_ABOVE: Final = 600
-_BANDS: Final = ((0, 99), (100, 499), (500, 599), (601, 9999))
+Band = tuple[int, int]
+BAD: Final[Band] = (0, 99)
+FINE: Final[Band] = (601, 9999)
+_BANDS: Final[tuple[Band, ...]] = (BAD, (100, 499), (500, 599), FINE)
 
 
 class Mood(Enum):
@@ -47,7 +51,7 @@ class Mood(Enum):
 
 
 _TURNED_AWAY: Final = (Mood.ERROR, Mood.BUSY, Mood.FORBIDDEN, Mood.RESET_EARLY)
-_BAD: Final = tuple(mood for mood in Mood if mood is not Mood.ACCEPT)
+_BAD_MOODS: Final = tuple(mood for mood in Mood if mood is not Mood.ACCEPT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,7 @@ class Asked:
     account: str
     life: str
     balance: Decimal | None
+    clock: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,16 +101,16 @@ class Course:
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
         self._count = 0
-        self._move()
+        self.move(self._chance.choice(_BANDS))
 
     def next(self, *, may_move: bool) -> Decimal:
         if may_move and self._chance.random() < 0.3:
-            self._move()
+            self.move(self._chance.choice(_BANDS))
         return self.balance
 
-    def _move(self) -> None:
+    def move(self, band: Band) -> None:
         self._count += 1
-        whole = self._chance.randint(*self._chance.choice(_BANDS))
+        whole = self._chance.randint(*band)
         self.balance = Decimal(f"{whole}.{self._count:04}")
 
 
@@ -125,6 +130,12 @@ class Vendor:
     @property
     def accounts(self) -> list[str]:
         return list(self._courses)
+
+    def move(self, band: Band) -> None:
+        """All accounts at once."""
+        with self._lock:
+            for course in self._courses.values():
+                course.move(band)
 
     def _answer(self, request: Request) -> Answer | Fault:
         account, life = request.path.split("/")[1], request.headers["x-cekura-api-key"]
@@ -147,19 +158,17 @@ _VENDOR_FAULTS: Final = (
 
 
 class Weather:
-    """Chooses how a receiver treats the next message; and strikes the daemon down while some of them are read."""
+    """Chooses how a receiver treats the next message. `on_read` is called when it was read, before the answer."""
 
-    def __init__(self, chance: random.Random, strike: Callable[[], None]) -> None:
+    def __init__(self, chance: random.Random, on_read: Callable[[], None]) -> None:
         self.is_calm = False
-        self._chance, self._strike = chance, strike
+        self.always: Mood | None = None
+        self.on_read = on_read
+        self._chance = chance
         self._lock = threading.Lock()
 
-    def mood(self, moods: tuple[Mood, ...] = _BAD) -> Mood:
+    def mood(self) -> Mood:
         with self._lock:
-            return Mood.ACCEPT if self.is_calm or self._chance.random() < 0.6 else self._chance.choice(moods)
-
-    def strike(self) -> None:
-        with self._lock:
-            falls = not self.is_calm and self._chance.random() < 0.15
-        if falls:
-            self._strike()
+            if self.always or self.is_calm:
+                return self.always or Mood.ACCEPT
+            return Mood.ACCEPT if self._chance.random() < 0.6 else self._chance.choice(_BAD_MOODS)
