@@ -67,6 +67,13 @@ POOL = "HTTPConnectionPool(host='h', port=1): Max retries exceeded with url: / (
         pytest.param(
             [("WARNING", "Failed to send JSON: Internal server error., error=500.")], Outcome.FAILED, id="500"
         ),
+        *(
+            pytest.param(
+                [("WARNING", f"Failed to send JSON: error={code}.")], Outcome.UNKNOWN, id=f"a gateway's {code}"
+            )
+            for code in (502, 504, 522, 524)
+        ),
+        pytest.param([("WARNING", "Failed to send JSON: error=503.")], Outcome.FAILED, id="503"),
         pytest.param(
             [("DEBUG", f'Socket Exception: {POOL}NewConnectionError("[Errno 111] Connection refused"))')],
             Outcome.FAILED,

@@ -17,10 +17,11 @@ from budgetd_rules.supplied import one_line
 Entry = tuple[str, str]
 
 # What proves that nothing arrived: an answer with an error, or no connection to begin with. A mail server's refusal
-# stands in a tuple (or by recipient), a connection that never was in what urllib3 says of its retries.
+# stands in a tuple (or by recipient), a connection that never was in what urllib3 says of its retries. A gateway that
+# waited in vain for the service behind it (502, 504, and Cloudflare's 52x) knows no more than we do.
 _REFUSED: Final = re.compile(
     r"""
-    error=\d{3}
+    error=(?!502|504|52\d)\d{3}
     | ^Connection\ error\ while\ submitting\ email
     | ^Socket\ Exception:\ \(\d{3},\ b
     | ^Socket\ Exception:\ \{.*:\ \(\d{3},\ b
