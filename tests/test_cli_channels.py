@@ -76,6 +76,11 @@ def test_a_sample_is_in_the_channel_s_own_words(
         assert len(received.body.split("\n")) == 9
 
 
+def test_a_sample_has_the_channel_s_zone(command: Command, webhook: Webhook, inbox: Inbox) -> None:
+    command(webhook.url, "--sample", "opened", template='timezone = "Asia/Tokyo"')
+    assert " JST\n" in inbox.received[0].body
+
+
 def test_the_format_is_shown(command: Command, webhook: Webhook) -> None:
     assert command(f"{webhook.url}&format=markdown").startswith("channel ops: sent as Markdown, ")
     assert command(f"{webhook.url}&format=html").startswith("channel ops: sent as HTML, ")

@@ -369,6 +369,15 @@ def test_what_happens_at_zero(at_zero: str | None, fields: dict[str, Value], wor
     assert said_so == ([f"At zero: {words}"] if words else [])
 
 
+def test_what_was_meant_for_another_channel_says_so() -> None:
+    one = fact(view=credits_())
+    handed = replace(one, line=replace(one.line, handed="could not be told on ops for 3 days"))
+    assert "\nTold here because it could not be told on ops for 3 days\n" in composed(handed).body
+    assert composed(*[handed] * 9).body.startswith(
+        "WARNING voice: 212 credits left [e1] · could not be told on ops for 3 days\n"
+    )
+
+
 def test_the_last_line_names_the_episode_in_every_format() -> None:
     message = composed(fact(account=account(), rule=rule(), view=credits_()))
     for to in Format:

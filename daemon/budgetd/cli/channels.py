@@ -35,7 +35,8 @@ def channels_test(
     plan = make_plan(load(config))
     require_known([name], list(plan.urls), "channel")
     channel = Channel(name, plan.urls[name], template=plan.templates.get(name) if which else None)
-    message = sample(which, plan.outline.zone, read_clock()) if which else _greeting(name)
+    zone = plan.outline.routing.quiet[name].zone
+    message = sample(which, zone, read_clock()) if which else _greeting(name)
     print(_send(channel, message))
 
 

@@ -50,19 +50,19 @@ def outcome_of(entries: Iterable[Entry]) -> Outcome:
 
 def said(entries: Iterable[Entry], secrets: Sequence[str], longest: int = 500) -> str:
     """What Apprise says of it, then the service's own words: one line, without secrets."""
-    line = ": ".join(dict.fromkeys(_texts(entries)))[:_LOOKED_AT] or "Apprise gave no reason"
+    entries = list(entries)
+    loud = " ".join(dict.fromkeys(text for level, text in entries if level in _LOUD))
+    own = ": ".join(dict.fromkeys(_own_words(entries)))
+    line = (f"{loud.rstrip(' .')}: {own}" if own else loud)[:_LOOKED_AT] or "Apprise gave no reason"
     for secret in secrets:
         line = line.replace(secret, "***")
     return one_line(line, longest)
 
 
-def _texts(entries: Iterable[Entry]) -> Iterator[str]:
-    entries = list(entries)
-    yield from (text.rstrip(" .") for level, text in entries if level in _LOUD)
+def _own_words(entries: Iterable[Entry]) -> Iterator[str]:
     for _, text in entries:
         for beginning in (_SOCKET, _RESPONSE):
-            own = _readable(text.removeprefix(beginning)[:_LOOKED_AT].strip()) if text.startswith(beginning) else ""
-            if own:
+            if text.startswith(beginning) and (own := _readable(text.removeprefix(beginning)[:_LOOKED_AT].strip())):
                 yield own
 
 
