@@ -233,7 +233,7 @@ CANARY = "canary-3f9b27c1"
     [
         pytest.param(400, b"invalid\n payload", "error=400: invalid payload", id="words"),
         pytest.param(404, b'{"error": "no"}', 'error=404: {"error": "no"}', id="JSON"),
-        pytest.param(502, b"<html><h1>Bad\x1b[31m gateway</h1></html>", "error=502: Bad [31m gateway", id="HTML"),
+        pytest.param(503, b"<html><h1>Bad\x1b[31m gateway</h1></html>", "error=503: Bad [31m gateway", id="HTML"),
         pytest.param(500, b"", "error=500", id="nothing"),
         pytest.param(500, b"x" * 5000, "error=500: xxx", id="far too much"),
         pytest.param(500, "größe".encode(), "error=500: größe", id="other alphabets"),

@@ -19,8 +19,9 @@ from typing import ClassVar, Final
 import pytest
 
 from budgetd.credentials import Secret
-from budgetd.deliver.channels import Channel
+from budgetd.deliver.channels import Channel, Sent
 from budgetd.store.notices import Outcome
+from budgetd_rules.formats import Block, Row
 from budgetd_rules.messages import Message
 from budgetd_rules.rule import Level
 from storm import Storm
@@ -240,6 +241,11 @@ ON_THE_WEB: Final = {
 }
 
 
+async def _send(channel: Channel) -> Sent:
+    block = Block((Row("400 credits left"),))
+    return await channel.send(await channel.write(Message(title="WARNING voice", level=Level.WARNING, blocks=(block,))))
+
+
 @pytest.mark.parametrize(("mood", "outcome"), ON_THE_WEB.items())
 @pytest.mark.parametrize("name", [HOOK, MAIL])
 def test_what_a_receivers_manners_prove(name: str, mood: Mood, outcome: Outcome) -> None:
@@ -252,7 +258,7 @@ def test_what_a_receivers_manners_prove(name: str, mood: Mood, outcome: Outcome)
     with receiver:
         url = receiver.url if isinstance(receiver, MailReceiver) else f"json://{receiver.address}/?rto=1"
         channel = Channel(name, Secret(url.replace("cto=4", "cto=1")))
-        sent = asyncio.run(channel.send(Message(title="WARNING voice", body="400 credits left", level=Level.WARNING)))
+        sent = asyncio.run(_send(channel))
     assert sent.outcome is outcome
     arrived = [event for event in chronicle.events if isinstance(event, Came) and event.mood.arrives]
     assert len(arrived) <= (outcome is not Outcome.FAILED)

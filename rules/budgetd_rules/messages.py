@@ -13,8 +13,10 @@ from typing import Final
 from budgetd_rules.entries import Entry, Fact, entry
 from budgetd_rules.formats import Block, Code, Format, Link, Part, Row, write
 from budgetd_rules.rule import Level
+from budgetd_rules.settlement import Told
 
 LINES_IN_FULL: Final = 8
+LINES_WITH_COURSE: Final = 100
 # The built-in rule of accounts that can't be polled any more.
 BLIND: Final = "blind"
 
@@ -50,7 +52,7 @@ def compose(facts: Sequence[Fact], zone: tzinfo, now: datetime) -> Message:
         blocks = [*together, *(_section(one) for one in others)]
     else:
         by_account = sorted(others, key=lambda one: one.account)
-        title, blocks = _summary(entries), [*together, Block(tuple(_brief(one) for one in by_account))]
+        title, blocks = _summary(entries), [*together, _digest(by_account)]
     return Message(title=title, level=level, blocks=tuple(blocks), entries=entries)
 
 
@@ -88,10 +90,15 @@ def _section(one: Entry) -> Block:
     return Block((Row(_title(one), _as_of(one)), *rows))
 
 
-def _brief(one: Entry) -> Row:
+def _digest(entries: Sequence[Entry]) -> Block:
+    """What is over says from when to when it was; of very many only what nobody here has heard of. Services cut."""
+    is_long = len(entries) > LINES_WITH_COURSE
+    return Block(tuple(_brief(one, one.is_over and (not is_long or one.told == Told.PASSED)) for one in entries))
+
+
+def _brief(one: Entry, is_course_told: bool) -> Row:
     as_of = f", {one.as_of}" if one.is_stale else ""
-    # Perhaps nobody here has heard of it before.
-    was = f", {one.course.replace('Was', 'was', 1)}" if one.is_over else ""
+    was = f", {one.course.replace('Was', 'was', 1)}" if is_course_told else ""
     handed = f" · {one.handed}" if one.handed else ""
     text = f" {one.state}{as_of}{was} [{one.episode}]{handed}{_repeat(one.may_repeat)}"
     return Row(f"{one.heading} {one.account}:", (text,))
