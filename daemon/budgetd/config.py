@@ -23,7 +23,6 @@ from budgetd.durations import Duration, DurationOrZero, QuietHours
 from budgetd.errors import ConfigError
 from budgetd.rulefiles import lay_under, read_tables
 from budgetd.validation import TAG, did_you_mean, problem_lines
-from budgetd.whereabouts import own_providers
 from budgetd_rules.memory import ChangeKind
 from budgetd_rules.meters import Kind
 from budgetd_rules.rule import EASE_FOR
@@ -284,10 +283,6 @@ class Config:
             return self.path.parent / self.file.daemon.state
         folder = os.environ.get("STATE_DIRECTORY")
         return Path(folder.partition(":")[0] if folder else platformdirs.user_state_dir("budgetd")) / "budgetd.db"
-
-    @property
-    def own_providers(self) -> Path:
-        return own_providers(self.path)
 
     def problem(self, key: str, what: str) -> str:
         return f"{self.path}: {key}: {what}"

@@ -34,6 +34,7 @@ from budgetd.deliver.channels import format_of, url_problem
 from budgetd.errors import ConfigError
 from budgetd.sameness import same_as_problem
 from budgetd.validation import did_you_mean
+from budgetd.whereabouts import own_providers
 from budgetd_rules.judgement import AT_ONCE, Route, Routing, Ruleset
 from budgetd_rules.meters import Account
 from budgetd_rules.ourselves import ACCOUNT, OURSELVES
@@ -103,7 +104,7 @@ class _Planner:
     def __init__(self, config: Config) -> None:
         self.config, self.file = config, config.file
         self.commands = Commands()
-        self.shelf = load_shelf(config.own_providers)
+        self.shelf = load_shelf(own_providers(config.path))
         self.problems = [line for lines in self.shelf.problems.values() for line in lines]
 
     def require_accounts(self) -> None:
