@@ -38,14 +38,18 @@ def answer(body: object = "", status: int = 200, headers: Mapping[str, str] | No
 
 
 def read(provider: str | Provider, **outcomes: Outcome | Sequence[Outcome]) -> Poll:
-    """A poll to whose requests these are the answers, each under the request's name: one, or its pages."""
+    """A poll to whose requests these are the answers, each under the request's name: one, or its pages.
+
+    The vendor has nothing to say to optional requests that are not named.
+    """
     chosen = PROVIDERS[provider] if isinstance(provider, str) else provider
     left = {name: iter(each if isinstance(each, Sequence) else [each]) for name, each in outcomes.items()}
     talk = interview(chosen, "acme", NOW, hide(KEY))
     try:
         ask = next(talk)
         while True:
-            ask = talk.send(_take(left[ask.plan.name]))
+            nothing = iter([answer("", 404)] if ask.plan.optional else [])
+            ask = talk.send(_take(left.get(ask.plan.name, nothing)))
     except StopIteration as end:
         seen: Poll = end.value
         return seen
@@ -110,10 +114,21 @@ def make_provider(folder: Path, rest: str) -> Provider:
 
 
 DOCUMENTS: dict[str, Json] = {
-    "cekura": {"info": document("cekura/billing_info")},
+    "cekura": {"info": document("cekura/billing_info"), "payments": document("cekura/payment_history")},
     "cargo": {"subscription": document("cargo/subscription")},
-    "sonzai": {"billing": document("sonzai/billing"), "contract": document("sonzai/contract")},
-    "uniqos": {"subscription": document("uniqos/quota_exhausted")},
+    "sonzai": {
+        "billing": document("sonzai/billing"),
+        "contract": document("sonzai/contract"),
+        "characters": document("sonzai/characters"),
+        "events": document("sonzai/events"),
+        "services": document("sonzai/service_usage"),
+        "usage": document("sonzai/usage_summary"),
+        "ledger": document("sonzai/ledger"),
+        "pricing": document("sonzai/model_pricing"),
+        "agreements": document("sonzai/service_agreements"),
+    },
+    # What the others answer is published nowhere.
+    "uniqos": {"subscription": document("uniqos/quota_exhausted"), "turns": {}, "relationships": {}, "credits": {}},
 }
 """What the vendors document, by provider and request."""
 

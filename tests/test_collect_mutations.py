@@ -75,7 +75,7 @@ def list_answers(name: str) -> list[list[Answer]]:
     ]
 
 
-TOLD: Final = DOCUMENTS | {"uniqos": {"subscription": document("uniqos/subscription")}}
+TOLD: Final = DOCUMENTS | {"uniqos": DOCUMENTS["uniqos"] | {"subscription": document("uniqos/subscription")}}
 HEADERS: Final = {
     "X-RateLimit-Limit": "50",
     "X-RateLimit-Remaining": "49",

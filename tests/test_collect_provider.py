@@ -393,3 +393,48 @@ def test_causes_are_told_by_the_body(tmp_path: Path) -> None:
     ((cause, path),) = load_provider(write_provider(tmp_path, text + VALUES + METER)).causes
     assert cause is Cause.EXHAUSTED
     assert path.search({"code": "empty"}) is True
+
+
+ACTION = """
+[meters.credits]
+kind = "balance"
+remaining = "left"
+[actions.pay]
+title = "pay"
+path = "/pay/{what}"
+json = { amount = "{amount}" }
+[actions.pay.args.what]
+help = "what for"
+[actions.pay.args.amount]
+help = "how much"
+type = "text"
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        pytest.param(
+            "{what}",
+            "{waht}",
+            "actions.pay.path: {waht} is neither one of args nor one of [params]; did you",
+            id="a name",
+        ),
+        pytest.param('"{amount}"', '"5"', "actions.pay.args.amount: is named nowhere", id="not sent"),
+        pytest.param("/pay/{what}", "/pay/{what}{", "actions.pay.path: has a brace without a name in it", id="a brace"),
+        pytest.param(
+            "[actions.pay]",
+            '[params.what]\nhelp = "x"\n[actions.pay]',
+            "actions.pay.args.what: is one of [params] too",
+            id="twice",
+        ),
+        pytest.param('type = "text"', 'type = "money"', "actions.pay.args.amount.type", id="a type"),
+        pytest.param('title = "pay"', 'title = "pay"\nmethod = "DELETE"', "actions.pay.method", id="a method"),
+    ],
+)
+def test_an_action_that_does_not_fit_is_told(old: str, new: str, problem: str, tmp_path: Path) -> None:
+    text = f'{HEAD}left = {{ path = "left", type = "number" }}\n{ACTION}'
+    assert load_provider(write_provider(tmp_path, text)).actions["pay"].request.method == "POST"
+    with pytest.raises(ConfigError) as caught:
+        load_provider(write_provider(tmp_path, text.replace(old, new, 1)))
+    assert problem in str(caught.value)

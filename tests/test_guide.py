@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from budgetd.cli.app import app
 from budgetd.collect.provider import load_provider
-from budgetd.collect.request_tables import PagesTable, RequestTable, ValueTable
+from budgetd.collect.request_tables import ActionTable, ArgTable, PagesTable, RequestTable, ValueTable
 from budgetd.collect.tables import AuthTable, MeterTable, ParamTable, ProviderTable, WithinTable
 
 GUIDE: Final = (Path(__file__).parent.parent / "docs" / "providers.md").read_text(encoding="utf-8")
@@ -185,6 +185,7 @@ SECTIONS: Final[Mapping[str, tuple[type[BaseModel], ...]]] = {
     "### `pages`": (PagesTable,),
     "### `[requests.NAME.values]`": (ValueTable,),
     "### `[meters.NAME]`": (MeterTable, WithinTable),
+    "### `[actions.NAME]`": (ActionTable, ArgTable),
 }
 
 

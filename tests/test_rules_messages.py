@@ -106,7 +106,7 @@ def said(*facts: Fact) -> Said:
         pytest.param(
             seen("turns", Kind.QUOTA, "turns", used=5, limit=0), "turns 5 of 0 turns", id="quota: none at all"
         ),
-        pytest.param(seen("turns", Kind.QUOTA, "turns", used=5), "turns 5 of unknown turns", id="quota: limit unknown"),
+        pytest.param(seen("turns", Kind.QUOTA, "turns", used=5), "turns 5 turns used", id="quota: limit unknown"),
         pytest.param(
             seen("turns", Kind.QUOTA, "turns", remaining=5), "turns 5 turns left", id="quota: only what remains"
         ),
@@ -158,6 +158,22 @@ def said(*facts: Fact) -> Said:
             seen("subscription", Kind.SUBSCRIPTION, active=False, expires_at=NOON + DAY),
             "subscription is not active",
             id="subscription: inactive",
+        ),
+        pytest.param(seen("plan", Kind.SUBSCRIPTION, plan="Pro"), "plan is Pro", id="subscription: the plan alone"),
+        pytest.param(
+            seen("payment", Kind.SUBSCRIPTION, last_payment_at=NOON - timedelta(days=3)),
+            "payment last paid 3 days ago",
+            id="subscription: the last payment alone",
+        ),
+        pytest.param(
+            seen("plan", Kind.SUBSCRIPTION, plan="Pro", changes_to="Basic", changes_at=NOON + timedelta(days=2)),
+            "plan is Pro, changes to Basic in 2 days (23 Nov 2026 12:00 UTC)",
+            id="subscription: a change ahead",
+        ),
+        pytest.param(
+            seen("overage/records", Kind.BALANCE, overage_allowed=False),
+            "overage/records: overage is denied",
+            id="balance: overage alone",
         ),
         pytest.param(
             seen("subscription", Kind.SUBSCRIPTION), "subscription ends at a time nobody knows", id="subscription: when"
@@ -212,7 +228,7 @@ CENTS = Decimal("1234.5")
         (seen("wallet", Kind.BALANCE, "USD", remaining=-CENTS), "wallet: 1,234.50 USD over"),
         (seen("wallet", Kind.BALANCE, "EUR", used=CENTS), "wallet: 1,234.50 EUR used"),
         (seen("spent", Kind.QUOTA, "USD", used=CENTS, limit=2469), "spent 50.0 % used (1,234.50 of 2,469 USD)"),
-        (seen("spent", Kind.QUOTA, "USD", used=CENTS), "spent 1,234.50 of unknown USD"),
+        (seen("spent", Kind.QUOTA, "USD", used=CENTS), "spent 1,234.50 USD used"),
         (seen("spent", Kind.QUOTA, "USD", remaining=CENTS), "spent 1,234.50 USD left"),
         (seen("usage", Kind.SPEND, "", amount=CENTS, limit=CENTS, currency="USD"),
          "usage 1,234.50 of 1,234.50 USD spent"),

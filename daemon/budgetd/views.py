@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
+from budgetd.store.actions import Started
 from budgetd.store.outbox import Entry
 from budgetd.store.status import AccountStatus, ChannelStatus, EpisodeStatus, NoticeStatus
 from budgetd_rules.encoding import at, maybe_at, write_value
@@ -176,6 +177,33 @@ class _Param(Protocol):
     def required(self) -> bool: ...
     @property
     def secret(self) -> bool: ...
+
+
+class _Arg(Protocol):
+    @property
+    def help(self) -> str: ...
+    @property
+    def secret(self) -> bool: ...
+
+
+def action_json(name: str, title: str, args: Mapping[str, _Arg]) -> Json:
+    return {
+        "action": name,
+        "title": title,
+        "args": [{"arg": name, "help": arg.help, "secret": arg.secret} for name, arg in args.items()],
+    }
+
+
+def started_json(started: Started) -> Json:
+    return {
+        "account": started.account,
+        "action": started.action,
+        "args": dict(started.args),
+        "by": started.by,
+        "at": at(started.at),
+        "ending": started.ending,
+        "detail": started.detail,
+    }
 
 
 class _Meter(Protocol):

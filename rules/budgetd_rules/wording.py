@@ -25,6 +25,8 @@ def _balance(view: View, _zone: tzinfo, _now: datetime) -> str:
         return f"{named}{_amount(view, remaining.copy_abs())} over"
     if remaining is UNKNOWN and view.fields["used"] is not UNKNOWN:
         return f"{named}{_amount(view, view.fields['used'])} used"
+    if remaining is UNKNOWN and isinstance(allowed := view.fields["overage_allowed"], bool):
+        return f"{harmless(view.key.meter)}: overage is {'allowed' if allowed else 'denied'}"
     return f"{named}{_amount(view, remaining)} left" + (
         f" ({show_percent(share)})" if isinstance(share, Decimal) else ""
     )
@@ -37,6 +39,8 @@ def _quota(view: View, _zone: tzinfo, _now: datetime) -> str:
         return f"{named} {show_percent(share)} used ({_number(view, used)} of {_amount(view, limit)})"
     if used is UNKNOWN and view.fields["remaining"] is not UNKNOWN:
         return f"{named} {_amount(view, view.fields['remaining'])} left"
+    if limit is UNKNOWN and used is not UNKNOWN:
+        return f"{named} {_amount(view, used)} used"
     return f"{named} {_number(view, used)} of {_amount(view, limit)}"
 
 
@@ -52,7 +56,25 @@ def _subscription(view: View, zone: tzinfo, now: datetime) -> str:
     named = harmless(view.key.meter)
     if view.fields["active"] is False:
         return f"{named} is not active"
-    return f"{named} {_in_days(view, 'days_until_expiry', 'expires_at', 'ends', 'ended', zone, now)}"
+    return f"{named} {_term(view, zone, now)}{_change_ahead(view, zone, now)}"
+
+
+def _term(view: View, zone: tzinfo, now: datetime) -> str:
+    """When it ends; where nobody says so, what it is, or when it was last paid for."""
+    plan, since = view.fields["plan"], view.fields["days_since_payment"]
+    if view.fields["days_until_expiry"] is UNKNOWN and plan is not UNKNOWN:
+        return f"is {show(plan)}"
+    if view.fields["days_until_expiry"] is UNKNOWN and isinstance(since, Decimal):
+        return f"last paid {_days(since)} ago"
+    return _in_days(view, "days_until_expiry", "expires_at", "ends", "ended", zone, now)
+
+
+def _change_ahead(view: View, zone: tzinfo, now: datetime) -> str:
+    to, days = view.fields["changes_to"], view.fields["days_until_change"]
+    if not isinstance(days, Decimal) or days < 0:
+        return ""
+    named = f" to {show(to)}" if to is not UNKNOWN else ""
+    return f", changes{named} {_in_days(view, 'days_until_change', 'changes_at', '', '', zone, now).strip()}"
 
 
 def _charge(view: View, zone: tzinfo, now: datetime) -> str:
@@ -151,12 +173,16 @@ def _in_days(view: View, count: str, date: str, ahead: str, behind: str, zone: t
     if not isinstance(days, Decimal):
         return f"{ahead} at a time nobody knows"
     on = f" ({moment(at, zone, now)})" if isinstance(at, datetime) else ""
-    number = f"{show(abs(days))} day{'' if abs(days) == 1 else 's'}"
+    number = _days(abs(days))
     if days == 0:
         # Derived from a date, nothing is left: over, for less than a day. A vendor that counts nought means today.
         is_over = isinstance(at, datetime) and at <= now
         return f"{behind} less than a day ago{on}" if is_over else f"{ahead} today{on}"
     return f"{ahead} in {number}{on}" if days > 0 else f"{behind} {number} ago{on}"
+
+
+def _days(count: Decimal) -> str:
+    return f"{show(count)} day{'' if count == 1 else 's'}"
 
 
 # --- values in words

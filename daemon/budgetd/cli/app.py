@@ -15,6 +15,7 @@ import typer
 
 from budgetd import log, views
 from budgetd.advice import programs, twins, warnings
+from budgetd.cli.acting import start_action
 from budgetd.cli.channels import channels_app
 from budgetd.cli.explaining import explain, history
 from budgetd.cli.holding import ack, holds_app, silence
@@ -43,7 +44,7 @@ from budgetd.store import database
 from budgetd.store import status as stored
 from budgetd.store.status import AccountStatus, ChannelStatus, Status
 from budgetd.wiring import wire
-from budgetd_rules.meters import View, view
+from budgetd_rules.meters import View, family, view
 from budgetd_rules.ourselves import ACCOUNT, OURSELVES
 from budgetd_rules.polls import Poll
 
@@ -219,13 +220,13 @@ def _in_trouble(ourselves: AccountStatus | None) -> AccountStatus | None:
 def _print_gaps(printer: Printer, outline: Outline, seen: Sequence[View], unrouted: int) -> None:
     """What nobody would hear of."""
     unwatched = [
-        f"{one.key.account} {one.key.meter}"
+        f"{one.key.account} {one.key.meter if family(one.key.meter) == one.key.meter else f'{family(one.key.meter)}/…'}"
         for one in seen
         if outline.ruleset.accounts[one.key.account].judges(one.reading.kind)
         and not outline.ruleset.watching(one.key, one.reading.kind)
     ]
     if unwatched:
-        printer.say(f"\nwatched by no rule: {', '.join(unwatched)}")
+        printer.say(f"\nwatched by no rule: {', '.join(dict.fromkeys(unwatched))}")
     if unrouted:
         why = "no route took them, or only to the channel that fails"
         printer.say(f"\n{unrouted} changes of open episodes were told to no channel: {why}", "yellow")
@@ -272,6 +273,7 @@ app.command()(explain)
 app.command()(history)
 app.command()(ack)
 app.command()(silence)
+app.command("act")(start_action)
 app.command("test")(run_tests)
 app.add_typer(holds_app, name="holds")
 app.add_typer(outbox_app, name="outbox")

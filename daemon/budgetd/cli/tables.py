@@ -10,6 +10,7 @@ from rich.text import Text
 
 from budgetd.collect.plans import Meter, Param
 from budgetd.collect.provider import Provider
+from budgetd.store.actions import Started
 from budgetd.store.outbox import Entry
 from budgetd.store.status import AccountStatus, ChannelStatus, EpisodeStatus, NoticeStatus
 from budgetd_rules.holds import Hold, HoldKind
@@ -46,6 +47,13 @@ class Printer:
 
     def _when(self, at: datetime | None) -> str:
         return moment(at, self._zone, self._now) if at else "never"
+
+    def started(self, started: Iterable[Started]) -> None:
+        table = self._table("when", "account", "action", "with", "by", "ended", "detail")
+        for one in started:
+            args = ", ".join(f"{name} {value}" for name, value in one.args.items())
+            table.add_row(self._when(one.at), one.account, one.action, args, one.by, one.ending, one.detail)
+        self._console.print(table)
 
     def poll(self, poll: Poll, views: Sequence[View]) -> None:
         """Every field that is known, in the order of the kind."""
@@ -155,7 +163,9 @@ class Printer:
     def providers(self, providers: Iterable[Provider]) -> None:
         table = self._table("provider", "vendor", "what is read", "evidence")
         for one in providers:
-            table.add_row(one.name, one.title, ", ".join(map(_name, one.meters.values())), one.evidence)
+            names = list(map(_name, one.meters.values()))
+            more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+            table.add_row(one.name, one.title, ", ".join(names[:_MOST_NAMED]) + more, one.evidence)
         self._console.print(table)
 
     def provider(self, one: Provider) -> None:
@@ -173,6 +183,8 @@ class Printer:
             table.add_row(_name(meter), meter.kind, meter.unit, ", ".join(fields))
         self._console.print(table)
 
+
+_MOST_NAMED = 6
 
 _EVIDENCE: Mapping[str, str] = {
     "confirmed": "confirmed by the vendor's own documents",

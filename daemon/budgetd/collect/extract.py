@@ -70,7 +70,11 @@ def _see(visit: Visit, plan: RequestPlan, seen: Seen) -> tuple[Seen, dict[str, V
     lists = [
         meter.each.path for meter in visit.provider.meters.values() if meter.each and meter.each.request == plan.name
     ]
-    if seen.state is State.ANSWERED and before == len(visit.outages) and not has_any(values, lists, seen.document):
+    is_empty = seen.state is State.ANSWERED and not has_any(values, lists, seen.document)
+    if plan.undocumented:
+        del visit.outages[before:]
+        seen = replace(seen, state=State.ABSENT) if is_empty else seen
+    elif is_empty and before == len(visit.outages):
         visit.blame(plan.name, "answered, but with none of the values looked for: has the API changed?")
         seen = Seen(state=State.FAILED)
     return seen, values

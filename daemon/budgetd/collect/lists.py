@@ -55,7 +55,8 @@ def _find_items(visit: Visit, each: Each, document: object) -> list[object]:
     if items is None:
         return []
     if isinstance(items, dict) and each.takes_objects:
-        items = [{"key": key, "value": value} for key, value in items.items()]
+        # What is null there is not there: an object made by a path has all its names.
+        items = [{"key": key, "value": value} for key, value in items.items() if value is not None]
     if not isinstance(items, list):
         raise MalformedError(f"expected a list, got {describe(items, visit.redact)}")
     if len(items) > MOST_ITEMS:

@@ -65,6 +65,8 @@ class RequestPlan:
     optional: bool
     body: Literal["object", "list", "any", "none"]
     unwrap: tuple[str, ...]
+    undocumented: bool
+    ignored: tuple[str, ...]
     success: Path | None
     pages: PagesPlan | None
     values: tuple[ValuePlan, ...]
@@ -150,3 +152,21 @@ class Param:
     default: str | None
     required: bool
     secret: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arg:
+    help: str
+    type: Literal["text", "number"]
+    secret: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """What a person may start: a request that `args` fill, and the parts of its answer to be shown, by label."""
+
+    name: str
+    title: str
+    request: RequestPlan
+    args: Mapping[str, Arg]
+    shows: Mapping[str, Path]

@@ -13,10 +13,11 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from budgetd.collect.action_plans import plan_actions
 from budgetd.collect.assembly import Assembly
 from budgetd.collect.keys import Evidence
 from budgetd.collect.paths import Path, compile_path
-from budgetd.collect.plans import AuthPlan, Meter, Param, RequestPlan
+from budgetd.collect.plans import Action, AuthPlan, Meter, Param, RequestPlan
 from budgetd.collect.tables import ProviderTable
 from budgetd.errors import ConfigError
 from budgetd.validation import problem_lines, toml_problem
@@ -44,6 +45,7 @@ class Provider:
     identity: str | None
     requests: tuple[RequestPlan, ...]
     meters: Mapping[str, Meter]
+    actions: Mapping[str, Action]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,7 @@ def load_provider(file: FilePath) -> Provider:
     except UnicodeDecodeError as error:
         raise ConfigError([f"{file}: is not UTF-8 text"]) from error
     assembly = Assembly(table)
+    actions = plan_actions(table, assembly.problems)
     problems = list(assembly.problems)
     if table.name != file.stem:
         problems.insert(0, f"name: is {table.name!r}, and the file is not: call one like the other")
@@ -131,4 +134,5 @@ def load_provider(file: FilePath) -> Provider:
         identity=table.identity,
         requests=assembly.requests,
         meters=assembly.meters,
+        actions=actions,
     )

@@ -51,6 +51,8 @@ class RequestPlanner:
             optional=request.optional,
             body=request.body,
             unwrap=request.unwrap,
+            undocumented=request.undocumented,
+            ignored=request.ignored,
             success=compile_path(success) if success is not None else None,
             pages=_plan_pages(request.pages) if request.pages else None,
             values=tuple(self._plan_value(name, key, value) for key, value in request.values.items()),

@@ -132,6 +132,8 @@ class RequestTable(Table):
     `unwrap` names the fields of the body whose object some versions of an API send as JSON inside a text.
     `body = "none"` is for what is read from headers alone.
     `success`, a JMESPath, has to be true of the body of each 2xx, instead of the provider's.
+    `undocumented`: its paths are guesses, so that what an answer does not have is no outage.
+    `ignored` are the documented fields that are not read on purpose, those of a list as `items[].name`.
     """
 
     path: Annotated[str, StringConstraints(pattern=r"^[/{][^?#]*$")]
@@ -142,6 +144,8 @@ class RequestTable(Table):
     optional: bool = False
     body: Literal["object", "list", "any", "none"] = "object"
     unwrap: tuple[str, ...] = ()
+    undocumented: bool = False
+    ignored: tuple[str, ...] = ()
     success: PathText | None = None
     pages: PagesTable | None = None
     values: Mapping[Name, ValueTable] = {}
@@ -154,3 +158,25 @@ class RequestTable(Table):
         if turning in self.query:
             raise ValueError(f"query.{turning} is what pages turns; leave it out here")
         return self
+
+
+class ArgTable(Table):
+    """What a person gives to an action. A `secret` one is not recorded."""
+
+    help: str
+    type: Literal["text", "number"] = "text"
+    secret: bool = False
+
+
+class ActionTable(Table):
+    """What a person may start at the vendor's with `budgetd act`: a request whose templates name [params] and `args`.
+
+    `shows` are the parts of the answer that the person wants to see: a label, and a JMESPath.
+    """
+
+    title: str
+    method: Literal["POST"] = "POST"
+    path: Annotated[str, StringConstraints(pattern=r"^[/{][^?#]*$")]
+    body_json: JsonTable | None = Field(default=None, alias="json")
+    args: Mapping[Name, ArgTable] = {}
+    shows: Mapping[str, PathText] = {}

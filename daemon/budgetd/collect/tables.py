@@ -22,7 +22,7 @@ from budgetd.collect.keys import (
     ProviderName,
     Table,
 )
-from budgetd.collect.request_tables import RequestTable
+from budgetd.collect.request_tables import ActionTable, RequestTable
 from budgetd.collect.templates import API_KEY, names_in
 from budgetd.collect.times import Encoding
 from budgetd.durations import Duration
@@ -173,3 +173,4 @@ class ProviderTable(Table):
     identity: str | None = None
     requests: dict[Name, RequestTable]
     meters: dict[MeterName, MeterTable]
+    actions: Mapping[Name, ActionTable] = {}

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from budgetd.demo.books import DAY, Books, Vendor
 from budgetd.demo.loopback import Answer
+from budgetd.demo.usage_documents import cekura_payments, sonzai_usage
 
 ASSUMPTION: Final = (
     "uniqOS documents its quota headers on 403 and 429 only, without their names: "
@@ -23,11 +24,10 @@ ASSUMPTION: Final = (
 )
 
 
-def _cekura(books: Books, status: HTTPStatus, _path: str, now: datetime) -> Answer:
-    return _json(
-        status,
-        _cekura_info(books, now) if status is HTTPStatus.OK else {"detail": _CEKURA_SAYS.get(status, status.phrase)},
-    )
+def _cekura(books: Books, status: HTTPStatus, path: str, now: datetime) -> Answer:
+    if status is not HTTPStatus.OK:
+        return _json(status, {"detail": _CEKURA_SAYS.get(status, status.phrase)})
+    return _json(status, _cekura_info(books, now) if "info" in path else cekura_payments(books.opened_at))
 
 
 _CEKURA_SAYS: Final[Mapping[HTTPStatus, str]] = {
@@ -109,8 +109,9 @@ def _cargo_subscription(books: Books, now: datetime) -> dict[str, Any]:
 
 def _sonzai(books: Books, status: HTTPStatus, path: str, now: datetime) -> Answer:
     if status is HTTPStatus.OK:
-        profile = path.endswith("billing")
-        return _json(status, _sonzai_profile(books, now) if profile else _sonzai_contract(books, now))
+        if path.endswith("billing"):
+            return _json(status, _sonzai_profile(books, now))
+        return _json(status, _sonzai_contract(books, now) if path.endswith("contract") else sonzai_usage(path, now))
     problem = {
         "$schema": "/api/v1/schemas/ErrorModel.json",
         "title": status.phrase,

@@ -76,8 +76,21 @@ _CREDENTIALS: Final[Mapping[Vendor, tuple[str, str]]] = {
     for vendor, key in KEYS.items()
 }
 _PATHS: Final[Mapping[Vendor, tuple[str, ...]]] = {
-    Vendor.CEKURA: ("test_framework/billing/info/",),
+    Vendor.CEKURA: ("test_framework/billing/info/", "test_framework/billing/payment-history/"),
     Vendor.CARGO: ("v1/billing/subscription",),
-    Vendor.SONZAI: ("api/v1/org/billing", "api/v1/org/contract"),
+    Vendor.SONZAI: tuple(
+        f"api/v1/org/{name}"
+        for name in (
+            "billing",
+            "characters",
+            "contract",
+            "events",
+            "ledger",
+            "model-pricing",
+            "service-agreements",
+            "service-usage",
+            "usage-summary",
+        )
+    ),
     Vendor.UNIQOS: ("v1/billing/subscription",),
 }

@@ -64,6 +64,13 @@ CREATE TABLE holds (
     comment TEXT
 ) STRICT;
 CREATE TABLE hold_ends (hold TEXT PRIMARY KEY, at TEXT NOT NULL, "by" TEXT) STRICT;
+CREATE TABLE actions (
+    id INTEGER PRIMARY KEY, account TEXT NOT NULL, action TEXT NOT NULL, args TEXT NOT NULL, "by" TEXT NOT NULL,
+    at TEXT NOT NULL
+) STRICT;
+CREATE TABLE action_ends (
+    action INTEGER PRIMARY KEY, at TEXT NOT NULL, ending TEXT NOT NULL, detail TEXT NOT NULL
+) STRICT;
 CREATE TABLE channels (
     name TEXT PRIMARY KEY, failing_since TEXT, failures INTEGER NOT NULL DEFAULT 0, last_try_at TEXT, next_try_at TEXT,
     last_success TEXT, fallback TEXT

@@ -1,0 +1,163 @@
+"""`act`: what the vendor lets a person start. Asked before it is sent, sent once, and recorded."""
+
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from budgetd import views
+from budgetd.cli.holding import appendable, who
+from budgetd.cli.invocation import ConfigOption, JsonOption, load, make_printer, print_json, read_clock
+from budgetd.collect.acting import Acted, Ending, act, read_args
+from budgetd.collect.plans import Action
+from budgetd.collect.templates import Known
+from budgetd.credentials import SecretUnavailableError
+from budgetd.errors import BudgetdError, UsageError
+from budgetd.http import Client
+from budgetd.planning import Outline, Plan, make_outline, make_plan
+from budgetd.store import actions, database
+from budgetd.store.actions import Started
+from budgetd.validation import did_you_mean
+
+LONGEST_SECRET = 4096
+
+
+def start_action(
+    account: Annotated[str | None, typer.Argument(help="An account. Without it: what has been started so far.")] = None,
+    action: Annotated[str | None, typer.Argument(help="What to start. Without it: what can be.")] = None,
+    args: Annotated[list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="What it needs.")] = None,
+    is_sure: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before it is sent.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Start something at a vendor: a payment link, a voucher. It asks first, is never repeated, and is recorded."""
+    if account is None:
+        _list_started(make_outline(load(config)), as_json)
+        return
+    plan = make_plan(load(config))
+    if account not in plan.scheduled:
+        raise UsageError(f"no enabled account is named {account!r}{did_you_mean(account, list(plan.scheduled))}")
+    provider = plan.scheduled[account].source.provider
+    if action is None:
+        _list_possible(plan, account, as_json)
+        return
+    if action not in provider.actions:
+        hint = did_you_mean(action, list(provider.actions)) or f"; {provider.title} offers none"
+        raise UsageError(f"no action is named {action!r}{hint}")
+    wanted = provider.actions[action]
+    read = read_args(wanted, _gather(wanted, args or ()))
+    if not is_sure:
+        _confirm(f"{provider.title}, account {account}: {wanted.title}", wanted, read)
+    _start(plan, account, wanted, read, as_json=as_json)
+
+
+def _start(plan: Plan, account: str, action: Action, args: Mapping[str, Known], *, as_json: bool) -> None:
+    recorded = {name: value for name, value in args.items() if not action.args[name].secret}
+    started = Started(account=account, action=action.name, args=recorded, by=who(), at=read_clock())
+    with appendable(plan.outline) as db:
+        id_ = actions.begin_action(db, started)
+        acted = asyncio.run(_act(plan, account, action, args))
+        actions.end_action(db, id_, acted.ending, acted.detail, read_clock())
+    if as_json:
+        shape = {"account": account, "action": action.name, "ending": acted.ending, "detail": acted.detail}
+        print_json(shape | {"shown": dict(acted.shown)})
+    _report(action, acted, as_json=as_json)
+
+
+async def _act(plan: Plan, account: str, action: Action, args: Mapping[str, Known]) -> Acted:
+    client = Client()
+    try:
+        return await act(plan.scheduled[account].source, action, args, client, read_clock())
+    except (SecretUnavailableError, UsageError) as error:
+        return Acted(ending=Ending.REFUSED, detail=f"nothing was sent: {error}")
+    finally:
+        await client.aclose()
+
+
+def _report(action: Action, acted: Acted, *, as_json: bool) -> None:
+    if acted.ending is Ending.UNKNOWN:
+        raise BudgetdError(f"{action.name}: it is not known whether it was done, look at the vendor's: {acted.detail}")
+    if acted.ending is Ending.REFUSED:
+        raise BudgetdError(f"{action.name}: not done: {acted.detail}")
+    if not as_json:
+        print(f"{action.name}: done" + (f", but {acted.detail}" if acted.detail else ""))
+        for label, text in acted.shown.items():
+            print(f"{label}: {text}")
+
+
+# --- what a person gives
+
+
+def _gather(action: Action, given: Sequence[str]) -> dict[str, str]:
+    """A secret one stands in no process list: it comes from a file (NAME=@FILE), or is asked for."""
+    pairs = dict(_split(text) for text in given)
+    for name, arg in action.args.items():
+        text = pairs.get(name)
+        if text is not None and text.startswith("@"):
+            pairs[name] = _read_file(name, Path(text[1:]))
+        elif arg.secret and text is not None:
+            raise UsageError(f"{name} is a secret, and others can see command lines: leave it out, or {name}=@FILE")
+        elif arg.secret:
+            pairs[name] = _ask_secret(name, arg.help)
+    return pairs
+
+
+def _split(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise UsageError(f"expected NAME=VALUE, not {text!r}")
+    return name, value
+
+
+def _read_file(name: str, path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            return file.read(LONGEST_SECRET).strip()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+        raise UsageError(f"{name}: {path}: {reason}") from error
+
+
+def _ask_secret(name: str, what: str) -> str:
+    if sys.stdin.isatty():
+        return str(typer.prompt(f"{name} ({what})", hide_input=True))
+    return sys.stdin.readline(LONGEST_SECRET).strip()
+
+
+def _confirm(what: str, action: Action, args: Mapping[str, Known]) -> None:
+    if not sys.stdin.isatty():
+        raise UsageError("there is no terminal to ask on: add --yes to start it without a question")
+    shown = ", ".join(f"{name} {'***' if action.args[name].secret else value}" for name, value in args.items())
+    if not typer.confirm(f"{what}{f' ({shown})' if shown else ''}. Start it?"):
+        raise UsageError("nothing was sent")
+
+
+# --- lists
+
+
+def _list_possible(plan: Plan, account: str, as_json: bool) -> None:
+    provider = plan.scheduled[account].source.provider
+    if as_json:
+        print_json([views.action_json(action.name, action.title, action.args) for action in provider.actions.values()])
+        return
+    if not provider.actions:
+        print(f"{provider.title} offers nothing to start")
+    for action in provider.actions.values():
+        print(f"budgetd act {' '.join([account, action.name, *(f'{name}=...' for name in action.args)])}")
+        print(f"    {action.title}")
+        for name, arg in action.args.items():
+            print(f"    {name}: {arg.help}{', a secret: leave it out to be asked' if arg.secret else ''}")
+
+
+def _list_started(outline: Outline, as_json: bool) -> None:
+    db = database.open_for_reading(outline.config.state)
+    found = actions.load_actions(db) if db else []
+    if as_json:
+        print_json([views.started_json(one) for one in found])
+    elif found:
+        make_printer(outline, read_clock()).started(found)
+    else:
+        print("nothing was started yet")

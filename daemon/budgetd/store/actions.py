@@ -1,0 +1,65 @@
+"""Actions that people started: who, when, with what, and how it ended. Commands only append here."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from budgetd.store.database import Store, put, read, write
+from budgetd_rules.encoding import at, when
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """`ending` is unknown until there is another; a process that was killed in between leaves it so."""
+
+    account: str
+    action: str
+    args: Mapping[str, str | int]
+    by: str
+    at: datetime
+    ending: str = "unknown"
+    detail: str = ""
+
+
+def begin_action(db: Store, started: Started) -> int:
+    """Written before anything is sent, so that whatever happens stands here; returns its id."""
+    row = {
+        "account": started.account,
+        "action": started.action,
+        "args": json.dumps(dict(started.args), ensure_ascii=False),
+        "by": started.by,
+        "at": at(started.at),
+    }
+    with write(db):
+        columns = ", ".join(f'"{name}"' for name in row)
+        sql = f"INSERT INTO actions ({columns}) VALUES (?, ?, ?, ?, ?)"  # noqa: S608 - names of our own
+        id_ = db.execute(sql, list(row.values())).lastrowid
+    assert id_ is not None
+    return id_
+
+
+def end_action(db: Store, id_: int, ending: str, detail: str, now: datetime) -> None:
+    with write(db):
+        put(db, "action_ends", [{"action": id_, "at": at(now), "ending": ending, "detail": detail}])
+
+
+def load_actions(db: Store) -> list[Started]:
+    """Oldest first."""
+    sql = """
+        SELECT actions.*, ending, detail FROM actions LEFT JOIN action_ends ON action_ends.action = actions.id
+        ORDER BY id
+    """
+    with read(db):
+        return [
+            Started(
+                account=row["account"],
+                action=row["action"],
+                args=json.loads(row["args"]),
+                by=row["by"],
+                at=when(row["at"]),
+                ending=row["ending"] or "unknown",
+                detail=row["detail"] or "",
+            )
+            for row in db.query(sql)
+        ]
