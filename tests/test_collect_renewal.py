@@ -43,16 +43,16 @@ class Vendor:
     given: list[str] = field(default_factory=list)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        key = request.headers["X-CEKURA-API-KEY"]
+        key = request.headers["Authorization"].removeprefix("Bearer ")
         self.given.append(key)
         if key not in self.keys:
             return httpx.Response(401, json={"detail": f"no such key: {key}, after {', '.join(self.given)}"})
-        return httpx.Response(200, json=document("cekura/billing_info"))
+        return httpx.Response(200, json=document("cargo/subscription"))
 
 
 @dataclass
 class Account:
-    """An account at Cekura, in a config beside which its key stands."""
+    """An account at Cargo, in a config beside which its key stands."""
 
     folder: Path
     source: Source
@@ -82,7 +82,7 @@ def make(tmp_path: Path, write_config: WriteConfig, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("VENDOR_KEY", f"{CANARY}-1")
     monkeypatch.chdir(tmp_path)
 
-    def make(api_key: str = f'{{ command = ["./token", "{ARGUMENT}"] }}', provider: str = "cekura") -> Account:
+    def make(api_key: str = f'{{ command = ["./token", "{ARGUMENT}"] }}', provider: str = "cargo") -> Account:
         path = write_config(f'[accounts.voice]\nprovider = "{provider}"\napi_key = {api_key}\n')
         account = Account(tmp_path, make_plan(load_config(path)).scheduled["voice"].source)
         account.vendor.keys = {f"{CANARY}-1"}
@@ -193,7 +193,9 @@ def test_all_requests_of_a_poll_share_the_new_key(make: Make) -> None:
         await poll(account.source, client, NOW + MINUTE)
 
     asyncio.run(twice())
-    assert [key[-1] for key in given] == ["1", "1", "1", "2", "2"]
+    # Nine requests; at the second poll the first one is refused, and repeated with the new key.
+    requests = len(account.source.provider.requests)
+    assert [key[-1] for key in given] == ["1"] * (requests + 1) + ["2"] * requests
     assert account.runs == 2
 
 
@@ -335,7 +337,7 @@ def test_a_program_that_is_not_there_stops_the_start(program: str, problem: str,
 
 
 def test_what_else_is_wrong_is_found_without_the_key(make: Make) -> None:
-    with pytest.raises(ConfigError, match=r"accounts\.voice\.params\.org: Cekura takes no such thing"):
+    with pytest.raises(ConfigError, match=r"accounts\.voice\.params\.org: Cargo takes no such thing"):
         make('{ command = ["./token"] }\nparams = { org = "x" }')
     assert not (Path.cwd() / "runs").exists()
 
