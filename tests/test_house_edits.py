@@ -57,6 +57,61 @@ def test_a_rule_that_is_gone_for_a_moment_goes_on_silently(house: House) -> None
     assert house.titles[1:] == ["ops: CRITICAL voice: 90 credits left"]
 
 
+@pytest.mark.parametrize(
+    ("rules", "accounts"),
+    [
+        pytest.param([], ["voice"], id="its rule is switched off"),
+        pytest.param([rule(on=Selector(account="other"))], ["voice"], id="its rule watches another account"),
+        pytest.param([rule()], [], id="its account is disabled"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("left", "told"),
+    [
+        pytest.param(400, ["ops: WARNING voice: 400 credits left"], id="still bad"),
+        pytest.param(90, ["ops: CRITICAL voice: 90 credits left"], id="worse"),
+        pytest.param(9000, ["ops: PASSED voice: 9,000 credits left"], id="over by then"),
+    ],
+)
+def test_an_opening_that_nobody_heard_is_not_lost_by_parking(
+    rules: list[Rule], accounts: list[str], left: int, told: list[str], tmp_path: Path
+) -> None:
+    """The channel is down meanwhile; and no day of the absence counts as one in which it could not be told."""
+    house = House(tmp_path / "budgetd.db")
+    house.mailbox.failing = {"ops"}
+    house.balance(400)
+    house.deliver(minutes(0))
+    ruleset = house.ruleset
+    house.ruleset = Ruleset(rules, [account(name) for name in accounts])
+    house.judge_all(minutes(1))
+    house.mailbox.failing = set()
+    for day in range(5):
+        house.deliver(minutes(2 + day * 24 * 60), planned_at=minutes(2 + day * 24 * 60))
+    assert house.titles == []
+    assert house.rows("SELECT state, hold FROM notices") == [("held", "parked")]
+    back = 5 * 24 * 60
+    house.ruleset = ruleset
+    house.judge_all(minutes(back))
+    house.balance(left, minutes(back))
+    house.deliver(minutes(back), planned_at=minutes(back))
+    assert house.titles == told
+    house.deliver(minutes(back + 60))
+    assert house.titles == told
+
+
+def test_what_is_parked_for_too_long_is_dropped(tmp_path: Path) -> None:
+    house = House(tmp_path / "budgetd.db")
+    house.balance(400)
+    house.ruleset = Ruleset([], [account()])
+    house.judge_all(minutes(1))
+    house.deliver(minutes(1))
+    later = 31 * 24 * 60
+    house.judge_all(minutes(later))
+    house.deliver(minutes(later))
+    dropped = [("dropped", "superseded: no longer in the config")]
+    assert (house.titles, house.rows("SELECT state, reason FROM notices")) == ([], dropped)
+
+
 def test_a_renamed_rule_goes_on_silently(house: House) -> None:
     before = rule("empty-credits")
     renamed = build_rule("empty-credits", _with_was(before))

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budgetd_rules.holds import Hold, HoldKind, Holds
-from budgetd_rules.judgement import QUIET, Notice, NoticeState
+from budgetd_rules.judgement import PARKED, QUIET, Notice, NoticeState
 from budgetd_rules.memory import Change, ChangeKind, Episode, Reason
 from budgetd_rules.rule import Level
 from budgetd_rules.schedules import Quiet, parse_range
-from budgetd_rules.settlement import NO_HOLDS, Line, Owed, Settled, Settlement, Told, receipts, settle
+from budgetd_rules.settlement import LOOK_AT_PARKED, NO_HOLDS, Line, Owed, Settled, Settlement, Told, receipts, settle
 from build import NOON, change, episode, minutes
 
 WARNING, CRITICAL = Level.WARNING, Level.CRITICAL
@@ -24,7 +24,6 @@ OPENED, WORSENED, REMINDED, RESOLVED = (
     ChangeKind.REMINDED,
     ChangeKind.RESOLVED,
 )
-RULES = frozenset({"low-credits"})
 NOW = minutes(90)
 OPEN = episode()
 OVER = episode(ended_at=minutes(60))
@@ -126,34 +125,18 @@ def told_of(settlement: Settlement) -> str:
             "superseded: no longer in the config",
             id="ended unsaid after it was parked",
         ),
-        pytest.param([OPENED], episode(rule="old"), False, "its rule is gone", id="its rule is gone, unheard"),
-        pytest.param([WORSENED], episode(rule="old"), True, "its rule is gone", id="its rule is gone, heard"),
-        pytest.param(
-            [RESOLVED],
-            episode(rule="old", ended_at=minutes(60)),
-            True,
-            "resolved at e1.1: 1",
-            id="resolved is told to who heard, though its rule is gone",
-        ),
-        pytest.param(
-            [OPENED, RESOLVED],
-            episode(rule="old", ended_at=minutes(60)),
-            False,
-            "passed at e1.2: 1 2",
-            id="what passed is told, though its rule is gone",
-        ),
         pytest.param([ChangeKind.EASED], OPEN, True, "nothing to tell", id="eased is never told"),
     ],
 )
 def test_the_newest_truth_of_an_episode(kinds: list[ChangeKind | str], of: Episode, heard: bool, told: str) -> None:
     waiting = owe(kinds, of)
     episodes, by = {of.id: of}, frozenset({of.id} if heard else ())
-    assert told_of(settle(waiting, episodes, by, RULES, now=NOW)) == told
-    assert told_of(settle(waiting[::-1], episodes, by, RULES, now=NOW)) == told, "in whatever order they were loaded"
+    assert told_of(settle(waiting, episodes, by, now=NOW)) == told
+    assert told_of(settle(waiting[::-1], episodes, by, now=NOW)) == told, "in whatever order they were loaded"
 
 
 def test_what_another_episode_told_does_not_count_as_heard() -> None:
-    settlement = settle(owe([RESOLVED], OVER), {"e1": OVER}, frozenset({"e2"}), RULES, now=NOW)
+    settlement = settle(owe([RESOLVED], OVER), {"e1": OVER}, frozenset({"e2"}), now=NOW)
     assert told_of(settlement) == "resolved, and never told"
 
 
@@ -167,7 +150,7 @@ def test_what_another_episode_told_does_not_count_as_heard() -> None:
 def test_changes_are_in_the_order_of_their_numbers(at: list[datetime]) -> None:
     waiting = [owed(change(WORSENED, OPEN, number=2, at=at[0])), owed(change(WORSENED, OPEN, number=10, at=at[1]))]
     for one in (waiting, waiting[::-1]):
-        settlement = settle(one, {"e1": OPEN}, frozenset({"e1"}), RULES, now=NOW)
+        settlement = settle(one, {"e1": OPEN}, frozenset({"e1"}), now=NOW)
         assert told_of(settlement) == "worsened at e1.10: 2 10"
 
 
@@ -206,7 +189,7 @@ def test_quiet_hours_hold_all_but_what_becomes_critical(
     kinds: list[ChangeKind | str], of: Episode, heard: bool, told: str
 ) -> None:
     by = frozenset({"e1"} if heard else ())
-    settlement = settle(owe(kinds, of), {"e1": of}, by, RULES, now=NOW, quiet=QUIET_NOW)
+    settlement = settle(owe(kinds, of), {"e1": of}, by, now=NOW, quiet=QUIET_NOW)
     assert told_of(settlement) == told
     for one in settlement.settled:
         assert told != HELD or (one.state, one.hold, one.due_at) == (NoticeState.HELD, QUIET, UNTIL)
@@ -214,8 +197,8 @@ def test_quiet_hours_hold_all_but_what_becomes_critical(
 
 def test_a_note_waits_for_the_end_of_quiet_hours() -> None:
     noted = replace(change(ChangeKind.NOTED), episode=None)
-    assert told_of(settle([owed(noted)], {}, frozenset(), RULES, now=NOW, quiet=QUIET_NOW)) == HELD
-    assert told_of(settle([owed(noted)], {}, frozenset(), RULES, now=UNTIL, quiet=QUIET_NOW)).startswith("noted")
+    assert told_of(settle([owed(noted)], {}, frozenset(), now=NOW, quiet=QUIET_NOW)) == HELD
+    assert told_of(settle([owed(noted)], {}, frozenset(), now=UNTIL, quiet=QUIET_NOW)).startswith("noted")
 
 
 def held_by(hold: str, kinds: Sequence[ChangeKind | str], of: Episode, until: datetime = UNTIL) -> list[Owed]:
@@ -225,26 +208,45 @@ def held_by(hold: str, kinds: Sequence[ChangeKind | str], of: Episode, until: da
 
 def test_what_is_held_until_then_already_is_not_written_again() -> None:
     waiting = [*held_by(QUIET, [OPENED], OPEN), owed(change(REMINDED, OPEN, number=2))]
-    settlement = settle(waiting, {"e1": OPEN}, frozenset(), RULES, now=NOW, quiet=QUIET_NOW)
+    settlement = settle(waiting, {"e1": OPEN}, frozenset(), now=NOW, quiet=QUIET_NOW)
     assert [one.notice for one in settlement.settled] == ["e1.2@ops"]
 
 
 def test_other_quiet_hours_hold_until_another_time() -> None:
     waiting = held_by(QUIET, [OPENED], OPEN, until=minutes(600))
-    (settled,) = settle(waiting, {"e1": OPEN}, frozenset(), RULES, now=NOW, quiet=QUIET_NOW).settled
+    (settled,) = settle(waiting, {"e1": OPEN}, frozenset(), now=NOW, quiet=QUIET_NOW).settled
     assert settled.due_at == UNTIL
+
+
+PARKED_UNTIL = NOW + LOOK_AT_PARKED
+
+
+@pytest.mark.parametrize(
+    ("kinds", "heard"), [pytest.param([OPENED], False, id="unheard"), pytest.param([WORSENED], True, id="heard")]
+)
+def test_what_is_parked_is_held_with_its_watch(kinds: list[ChangeKind | str], heard: bool) -> None:
+    by = frozenset({"e1"} if heard else ())
+    settlement = settle(owe(kinds, OPEN), {"e1": OPEN}, by, {"e1"}, now=NOW)
+    assert told_of(settlement) == "parked: its rule or account is not in the config"
+    assert [(one.hold, one.due_at) for one in settlement.settled] == [(PARKED, PARKED_UNTIL)]
+    waiting = held_by(PARKED, kinds, OPEN, until=PARKED_UNTIL)
+    assert settle(waiting, {"e1": OPEN}, by, {"e1"}, now=NOW) == Settlement(lines=(), settled=()), "already"
+    again = settle(waiting, {"e1": OPEN}, by, {"e1"}, now=PARKED_UNTIL)
+    assert [one.due_at for one in again.settled] == [PARKED_UNTIL + LOOK_AT_PARKED]
+    assert told_of(settle(waiting, {"e1": OPEN}, by, now=NOW)) == f"{kinds[0]} at e1.1: 1", "it is back"
 
 
 @pytest.mark.parametrize(
     ("hold", "told"),
     [
+        pytest.param(PARKED, "passed at e1.2: 1 2", id="parked: what passed is told once it is back"),
         pytest.param(QUIET, "passed at e1.2: 1 2", id="quiet hours: what passed is told"),
         pytest.param("s1", "over before the silence was", id="a silence: only what is still bad"),
     ],
 )
 def test_what_passed_while_it_was_held(hold: str, told: str) -> None:
     waiting = held_by(hold, [OPENED, RESOLVED], OVER)
-    assert told_of(settle(waiting, {"e1": OVER}, frozenset(), RULES, now=UNTIL, quiet=QUIET_NOW)) == told
+    assert told_of(settle(waiting, {"e1": OVER}, frozenset(), now=UNTIL, quiet=QUIET_NOW)) == told
 
 
 @pytest.mark.parametrize(
@@ -255,7 +257,7 @@ def test_what_passed_while_it_was_held(hold: str, told: str) -> None:
     ],
 )
 def test_a_silence_in_quiet_hours(kinds: list[ChangeKind | str], of: Episode, told: str) -> None:
-    settlement = settle(owe(kinds, of), {"e1": of}, frozenset(), RULES, SILENT, now=NOW, quiet=QUIET_NOW)
+    settlement = settle(owe(kinds, of), {"e1": of}, frozenset(), (), SILENT, now=NOW, quiet=QUIET_NOW)
     assert told_of(settlement) == told
     assert {one.due_at for one in settlement.settled} == {SILENCE.until_at}
 
@@ -269,7 +271,7 @@ def test_a_silence_in_quiet_hours(kinds: list[ChangeKind | str], of: Episode, to
 )
 def test_a_silence_that_ends_in_quiet_hours(kinds: list[ChangeKind | str], of: Episode, told: str) -> None:
     waiting = held_by("s1", kinds, of, until=NOW)
-    assert told_of(settle(waiting, {"e1": of}, frozenset(), RULES, now=NOW, quiet=QUIET_NOW)) == told
+    assert told_of(settle(waiting, {"e1": of}, frozenset(), now=NOW, quiet=QUIET_NOW)) == told
 
 
 # --- escalation
@@ -285,7 +287,7 @@ def delayed(kind: ChangeKind, of: Episode, number: int = 1, due_at: datetime = L
 def escalate(
     waiting: Sequence[Owed], of: Episode, now: datetime, holds: Holds = NO_HOLDS, heard: bool = False
 ) -> Settlement:
-    return settle(waiting, {"e1": of}, frozenset({"e1"} if heard else ()), RULES, holds, now=now)
+    return settle(waiting, {"e1": of}, frozenset({"e1"} if heard else ()), (), holds, now=now)
 
 
 ACKED = Holds(active=(Hold(id="a1", kind=HoldKind.ACK, from_at=NOON, episode="e1"),))
@@ -345,7 +347,7 @@ def test_an_escalation_before_its_time(others: list[Change], of: Episode, heard:
 def test_what_is_due_of_another_episode_sends_no_escalation_early() -> None:
     other = episode("e2")
     waiting = [delayed(OPENED, OPEN), owed(change(OPENED, other))]
-    settlement = settle(waiting, {"e1": OPEN, "e2": other}, frozenset(), RULES, now=NOW)
+    settlement = settle(waiting, {"e1": OPEN, "e2": other}, frozenset(), now=NOW)
     assert [line.notices for line in settlement.lines] == [("e2.1@ops",)]
     assert settlement.settled == ()
 
@@ -379,7 +381,7 @@ def test_a_silence_holds_an_escalation_whose_time_has_come() -> None:
 )
 def test_an_escalation_that_comes_due_in_quiet_hours_waits_and_is_settled_again(of: Episode, told: str) -> None:
     due = delayed(OPENED, OPEN, due_at=NOW)
-    held = settle([due], {"e1": OPEN}, frozenset(), RULES, now=NOW, quiet=QUIET_NOW)
+    held = settle([due], {"e1": OPEN}, frozenset(), now=NOW, quiet=QUIET_NOW)
     assert told_of(held) == HELD
     waiting = [delayed(OPENED, OPEN, due_at=UNTIL, state=NoticeState.HELD, hold=QUIET)]
     assert told_of(escalate(waiting, of, UNTIL)) == told
@@ -401,7 +403,7 @@ def test_the_most_urgent_comes_first() -> None:
         episode("e2", CRITICAL, ended_at=minutes(60)),
         episode("e1", WARNING, ended_at=minutes(60)),
     ]
-    settlement = settle(lines(*in_order), {one.id: one for one in in_order}, frozenset({"e1", "e2"}), RULES, now=NOW)
+    settlement = settle(lines(*in_order), {one.id: one for one in in_order}, frozenset({"e1", "e2"}), now=NOW)
     assert [line.change.episode for line in settlement.lines] == [one.id for one in in_order]
 
 
@@ -417,7 +419,7 @@ def test_the_most_urgent_comes_first() -> None:
 def test_singly_is_the_least_tried_first(attempts: dict[str, int], chosen: str) -> None:
     episodes = {"e1": episode("e1", CRITICAL), "e2": episode("e2"), "e3": episode("e3", opened_at=minutes(1))}
     waiting = [owed(change(OPENED, one), attempts=attempts[one.id]) for one in episodes.values()]
-    settlement = settle(waiting, episodes, frozenset(), RULES, now=NOW, singly=True)
+    settlement = settle(waiting, episodes, frozenset(), now=NOW, singly=True)
     assert [line.change.episode for line in settlement.lines] == [chosen]
 
 
@@ -426,29 +428,31 @@ def test_singly_tries_each_in_turn() -> None:
     waiting = {one.id: owed(change(OPENED, one)) for one in episodes.values()}
     tried = []
     for _ in range(6):
-        (line,) = settle(list(waiting.values()), episodes, frozenset(), RULES, now=NOW, singly=True).lines
+        (line,) = settle(list(waiting.values()), episodes, frozenset(), now=NOW, singly=True).lines
         tried.append(str(line.change.episode))
         waiting[tried[-1]] = replace(waiting[tried[-1]], attempts=line.attempts + 1)
     assert tried == ["e1", "e2", "e3"] * 2
 
 
 def test_singly_still_drops_what_is_over() -> None:
-    episodes = {"e1": OPEN, "e2": episode("e2", rule="old")}
-    settlement = settle(lines(*episodes.values()), episodes, frozenset(), RULES, now=NOW, singly=True)
+    episodes = {"e1": OPEN, "e2": episode("e2", ended_at=NOW, end=Reason.ROLLED_OVER)}
+    waiting = [owed(change(OPENED, one)) for one in episodes.values()]
+    settlement = settle(waiting, episodes, frozenset(), now=NOW, singly=True)
     assert [line.change.episode for line in settlement.lines] == ["e1"]
-    assert settlement.settled == (Settled(notice="e2.1@ops", state=NoticeState.DROPPED, reason="its rule is gone"),)
+    over = Settled(notice="e2.1@ops", state=NoticeState.DROPPED, reason="superseded: a new period began")
+    assert settlement.settled == (over,)
 
 
 @pytest.mark.parametrize("singly", [False, True])
 def test_nothing_owed_is_nothing_to_send(singly: bool) -> None:
-    assert settle([], {}, frozenset(), RULES, now=NOW, singly=singly) == Settlement(lines=(), settled=())
+    assert settle([], {}, frozenset(), now=NOW, singly=singly) == Settlement(lines=(), settled=())
 
 
 # --- receipts
 
 
 def test_the_newest_notice_was_sent_and_the_others_went_into_it() -> None:
-    (line,) = settle(owe([OPENED, WORSENED, RESOLVED], OVER), {"e1": OVER}, frozenset(), RULES, now=NOW).lines
+    (line,) = settle(owe([OPENED, WORSENED, RESOLVED], OVER), {"e1": OVER}, frozenset(), now=NOW).lines
     assert line.newest == "e1.3@ops"
     assert receipts(line) == [
         Settled(notice="e1.1@ops", state=NoticeState.COLLAPSED, reason="told together with e1.3@ops"),
@@ -458,13 +462,13 @@ def test_the_newest_notice_was_sent_and_the_others_went_into_it() -> None:
 
 
 def test_a_single_notice_was_sent() -> None:
-    (line,) = settle(owe([OPENED], OPEN), {"e1": OPEN}, frozenset(), RULES, now=NOW).lines
+    (line,) = settle(owe([OPENED], OPEN), {"e1": OPEN}, frozenset(), now=NOW).lines
     assert receipts(line) == [Settled(notice="e1.1@ops", state=NoticeState.SENT, reason="opened")]
 
 
 def test_a_line_was_tried_as_often_as_its_most_tried_notice() -> None:
     waiting = [owed(change(OPENED, OPEN), attempts=3), owed(change(WORSENED, OPEN, number=2), attempts=1)]
-    (line,) = settle(waiting, {"e1": OPEN}, frozenset(), RULES, now=NOW).lines
+    (line,) = settle(waiting, {"e1": OPEN}, frozenset(), now=NOW).lines
     assert line.attempts == 3
 
 
@@ -514,7 +518,8 @@ def test_all_that_is_due_is_told_or_settled_and_what_is_early_never_by_itself(
     outbox: tuple[list[Owed], dict[str, Episode], frozenset[str]], quiet: Quiet, holds: Holds
 ) -> None:
     waiting, episodes, heard = outbox
-    settlement = settle(waiting, episodes, heard, RULES, holds, now=NOW, quiet=quiet)
+    parked = {name for name, one in episodes.items() if one.key.rule == "old"}
+    settlement = settle(waiting, episodes, heard, parked, holds, now=NOW, quiet=quiet)
     told = [notice for line in settlement.lines for notice in line.notices]
     done = told + [one.notice for one in settlement.settled]
     assert len(set(done)) == len(done)
@@ -532,7 +537,7 @@ def test_every_notice_is_told_or_settled_and_an_episode_at_most_once(
     outbox: tuple[list[Owed], dict[str, Episode], frozenset[str]],
 ) -> None:
     waiting, episodes, heard = outbox
-    settlement = settle(waiting, episodes, heard, RULES, now=NOW)
+    settlement = settle(waiting, episodes, heard, now=NOW)
     told = [notice for line in settlement.lines for notice in line.notices]
     assert sorted(told + [one.notice for one in settlement.settled]) == sorted(one.notice.id for one in waiting)
     assert len({line.change.episode for line in settlement.lines}) == len(settlement.lines)
@@ -544,7 +549,7 @@ def test_every_notice_is_told_or_settled_and_an_episode_at_most_once(
 def test_a_line_is_receipted_whole_and_told_once(
     outbox: tuple[list[Owed], dict[str, Episode], frozenset[str]],
 ) -> None:
-    for line in settle(*outbox, RULES, now=NOW).lines:
+    for line in settle(*outbox, now=NOW).lines:
         states = [one.state for one in receipts(line)]
         assert [one.notice for one in receipts(line)] == list(line.notices)
         assert states == [NoticeState.COLLAPSED] * (len(states) - 1) + [NoticeState.SENT]
@@ -553,14 +558,14 @@ def test_a_line_is_receipted_whole_and_told_once(
 @given(outboxes())
 def test_never_a_lonely_resolve(outbox: tuple[list[Owed], dict[str, Episode], frozenset[str]]) -> None:
     _, _, heard = outbox
-    for line in settle(*outbox, RULES, now=NOW).lines:
+    for line in settle(*outbox, now=NOW).lines:
         assert line.told is not Told.RESOLVED or line.change.episode in heard
         assert line.told is not Told.PASSED or len(line.notices) > 1
 
 
 @given(outboxes())
 def test_singly_is_one_of_all_the_lines(outbox: tuple[list[Owed], dict[str, Episode], frozenset[str]]) -> None:
-    together, singly = settle(*outbox, RULES, now=NOW), settle(*outbox, RULES, now=NOW, singly=True)
+    together, singly = settle(*outbox, now=NOW), settle(*outbox, now=NOW, singly=True)
     assert singly.settled == together.settled
     assert len(singly.lines) == min(1, len(together.lines))
     assert all(line in together.lines for line in singly.lines)

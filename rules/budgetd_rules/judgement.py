@@ -21,7 +21,10 @@ from budgetd_rules.watches import end, park, step
 KEEP_PARKED: Final = timedelta(days=30)
 AT_ONCE: Final = timedelta(0)
 QUIET: Final = "quiet"
-"""What holds a notice in quiet hours, in the place of a silence's id."""
+PARKED: Final = "parked"
+OF_CONFIG: Final = frozenset({QUIET, PARKED})
+"""What holds a notice in the place of a silence's id: quiet hours, or that its watch is parked. Another config may end
+either."""
 Heard = Mapping[str, Collection[str]]
 """episode -> the channels that were told something of it, or may have been."""
 NOBODY: Final[Heard] = MappingProxyType({})

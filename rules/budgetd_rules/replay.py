@@ -13,7 +13,7 @@ from typing import Final
 
 from budgetd_rules.burn import Run, burn_per_day
 from budgetd_rules.entries import Fact
-from budgetd_rules.judgement import AT_ONCE, QUIET, Notice, NoticeState, Routing, Ruleset, judge
+from budgetd_rules.judgement import AT_ONCE, OF_CONFIG, Notice, NoticeState, Routing, Ruleset, judge
 from budgetd_rules.memory import Change, Episode, Watch, WatchKey
 from budgetd_rules.messages import Message, compose
 from budgetd_rules.meters import Account, MeterKey, Reading, View, family, view
@@ -146,7 +146,7 @@ class _House:
         for number, one in enumerate(self.owed):
             notice = one.notice
             wait = max(self.routing.group_wait.get(notice.channel, AT_ONCE), notice.delay or AT_ONCE)
-            latest = self.now if notice.hold == QUIET else self.now + wait
+            latest = self.now if notice.hold in OF_CONFIG else self.now + wait
             self.owed[number] = replace(one, notice=replace(notice, due_at=min(notice.due_at, latest)))
 
     # --- collect
@@ -245,8 +245,8 @@ class _House:
         heard = frozenset(episode for name, episode in self.heard if name == channel and episode)
         waiting = self._waiting(channel)
         quiet = self.routing.quiet.get(channel, Quiet(zone=self.zone))
-        rules = frozenset(self.ruleset.rules)
-        settlement = settle(waiting, self.episodes, heard, rules, now=self.now, quiet=quiet)
+        parked = {watch.episode.id for watch in self.watches.values() if watch.parked_at and watch.episode}
+        settlement = settle(waiting, self.episodes, heard, parked, now=self.now, quiet=quiet)
         self._receipt(settlement)
         if settlement.lines:
             message = compose([self._fact(line) for line in settlement.lines], quiet.zone, self.now)

@@ -1,24 +1,26 @@
 """What a channel is owed, settled into the lines that are worth sending now.
 
-Between a change and its sending the world goes on: an episode worsens, resolves, or its rule is deleted. So the
+Between a change and its sending the world goes on: an episode worsens, resolves, or its rule is parked. So the
 notices of an episode become one line that tells the newest truth, or none, and each notice gets a reason.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
 from typing import Final
 
 from budgetd_rules.holds import Hold, Holds
-from budgetd_rules.judgement import QUIET, Notice, NoticeState
+from budgetd_rules.judgement import OF_CONFIG, PARKED, QUIET, Notice, NoticeState
 from budgetd_rules.memory import Change, ChangeKind, Episode, WatchKey
 from budgetd_rules.rule import Level
 from budgetd_rules.schedules import Quiet
 
 NO_HOLDS: Final = Holds()
 ALWAYS_AUDIBLE: Final = Quiet()
+# How often it is seen whether what is parked is over; that it is back is seen at once.
+LOOK_AT_PARKED: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +101,7 @@ def settle(
     owed: Sequence[Owed],
     episodes: Mapping[str, Episode],
     heard: frozenset[str],
-    rules: frozenset[str],
+    parked: Collection[str] = (),
     holds: Holds = NO_HOLDS,
     *,
     now: datetime,
@@ -108,8 +110,9 @@ def settle(
 ) -> Settlement:
     """All that waits or is held for one channel.
 
-    `heard` are the episodes of which this channel was told something, or may have been. `singly` sends one line
-    at a time, the least tried first, so that a message which the service refuses does not hold back the others.
+    `heard` are the episodes of which this channel was told something, or may have been, `parked` those whose rule or
+    account is not in the config. `singly` sends one line at a time, the least tried first, so that a message which the
+    service refuses does not hold back the others.
     """
     lines: list[Line] = []
     settled: list[Settled] = []
@@ -122,9 +125,11 @@ def settle(
         dropped = _drop_singly(subject, holds)
         settled += dropped
         left = subject.without(dropped)
-        outcome = _tell(left, rules)
+        outcome = _tell(left)
         if isinstance(outcome, str):
             settled += [_drop(one, outcome) for one in left.due]
+        elif left.name in parked:
+            settled += _park(left.due, now)
         elif quiet_until and not _breaks_through(outcome):
             settled += _keep_quiet(left.due, quiet_until, quiet.reason(quiet_until, now))
         else:
@@ -145,6 +150,10 @@ class _Subject:
     is_heard: bool
     due: tuple[Owed, ...]
     early: tuple[Owed, ...]
+
+    @property
+    def name(self) -> str:
+        return _name(self.due[0])
 
     @property
     def key(self) -> WatchKey:
@@ -205,6 +214,17 @@ def _keep_quiet(due: Iterable[Owed], until: datetime, reason: str) -> list[Settl
     ]
 
 
+def _park(due: Iterable[Owed], now: datetime) -> list[Settled]:
+    """As the watch: if it comes back no worse, it goes on silently, so what was not told yet must not be forgotten."""
+    reason = "parked: its rule or account is not in the config"
+    until = now + LOOK_AT_PARKED
+    return [
+        Settled(notice=one.notice.id, state=NoticeState.HELD, reason=reason, hold=PARKED, due_at=until)
+        for one in due
+        if one.notice.hold != PARKED or one.notice.due_at <= now
+    ]
+
+
 def _breaks_through(line: Line) -> bool:
     """Through quiet hours: what opens at critical or worsens to it, and with it all that they held of its episode."""
     return line.told in (Told.OPENED, Told.WORSENED) and line.level is Level.CRITICAL
@@ -242,7 +262,7 @@ def _why_not(one: Owed, episode: Episode, *, acked: bool) -> str | None:
 # --- what is told
 
 
-def _tell(subject: _Subject, rules: frozenset[str]) -> Line | str:
+def _tell(subject: _Subject) -> Line | str:
     """The line that tells the newest truth, or why there is nothing to tell."""
     if not subject.due:
         return "nothing to tell"
@@ -254,7 +274,7 @@ def _tell(subject: _Subject, rules: frozenset[str]) -> Line | str:
         return _tell_ended(subject, changes[ChangeKind.RESOLVED])
     if episode.ended_at is not None:
         return f"superseded: {episode.end}"
-    return _tell_open(subject, changes) if episode.key.rule in rules else "its rule is gone"
+    return _tell_open(subject, changes)
 
 
 def _tell_open(subject: _Subject, changes: Mapping[ChangeKind, Owed]) -> Line | str:
@@ -270,7 +290,7 @@ def _tell_ended(subject: _Subject, resolved: Owed) -> Line | str:
     """Who heard that it began hears that it is over; who did not hears both at once, unless it was silenced."""
     if subject.is_heard:
         return _line(Told.RESOLVED, subject, resolved)
-    if any(one.notice.state is NoticeState.HELD and one.notice.hold != QUIET for one in subject.due):
+    if any(one.notice.state is NoticeState.HELD and one.notice.hold not in OF_CONFIG for one in subject.due):
         return "over before the silence was"
     if len(subject.due) > 1 or resolved.handed:
         return _line(Told.PASSED, subject, resolved)

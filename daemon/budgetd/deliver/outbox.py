@@ -146,7 +146,7 @@ class Outbox:
             waiting.owed,
             waiting.episodes,
             waiting.heard,
-            frozenset(self._ruleset.rules),
+            waiting.parked,
             Holds.at(now, waiting.holds, self._ruleset.accounts),
             now=now,
             quiet=quiet,

@@ -14,7 +14,7 @@ from budgetd.store.rows import among
 from budgetd.store.troubles import note
 from budgetd_rules.encoding import at, maybe_at, maybe_when, when
 from budgetd_rules.holds import Hold
-from budgetd_rules.judgement import QUIET, Notice, NoticeState
+from budgetd_rules.judgement import OF_CONFIG, Notice, NoticeState
 from budgetd_rules.memory import Episode
 from budgetd_rules.meters import MeterKey, Reading
 from budgetd_rules.ourselves import channel_meter, own_reading, send_cause
@@ -56,13 +56,14 @@ class Waiting:
     unreadable: tuple[Settled, ...] = ()
     episodes: Mapping[str, Episode] = field(default_factory=dict)
     heard: frozenset[str] = frozenset()
+    parked: frozenset[str] = frozenset()
     readings: Mapping[MeterKey, Reading] = field(default_factory=dict)
     holds: tuple[Hold, ...] = ()
 
 
 def plan(db: Store, group_wait: Mapping[str, timedelta], pause: Callable[[str, int], timedelta], now: datetime) -> None:
     """Nothing waits longer than it would if its time were set now: once the clock was set back, it may lie far ahead.
-    What quiet hours hold is settled again: they may be others now.
+    What quiet hours or parking hold is settled again: the config may be another now.
 
     `group_wait` is by channel, `pause` a channel's after so many failures.
     """
@@ -76,8 +77,9 @@ def plan(db: Store, group_wait: Mapping[str, timedelta], pause: Callable[[str, i
                     [at(now + max(wait, timedelta(seconds=delay))), name, delay],
                 )
             db.execute(
-                "UPDATE notices SET due_at = ? WHERE channel = ? AND state = 'held' AND hold = ?",
-                [at(now), name, QUIET],
+                "UPDATE notices SET due_at = ? "
+                "WHERE channel = ? AND state = 'held' AND hold IN (SELECT value FROM json_each(?))",
+                [at(now), name, among(OF_CONFIG)],
             )
             next_try = at(now + pause(name, channel_state(db, name).failures))
             db.execute("UPDATE channels SET next_try_at = ?1 WHERE name = ?2 AND next_try_at > ?1", [next_try, name])
@@ -138,6 +140,7 @@ def load(db: Store, channel: str, now: datetime) -> Waiting:
             unreadable=tuple(one for one in read_rows if isinstance(one, Settled)),
             episodes=episodes,
             heard=_heard(db, channel, ids),
+            parked=_parked(db),
             holds=tuple(load_holds(db, now)),
             readings={reading.key: reading for reading in _latest(db, {row["account"] for row in waiting})},
         )
@@ -196,6 +199,12 @@ def _heard(db: Store, channel: str, episodes: Sequence[str]) -> frozenset[str]:
                 WHERE attempted.notice = notices.id AND attempts.outcome = 'unknown'))
     """
     return frozenset(episode for (episode,) in db.execute(sql, [channel, among(episodes)]))
+
+
+def _parked(db: Store) -> frozenset[str]:
+    """The episodes that wait for their rule or account to come back."""
+    parked = "SELECT episode FROM watches WHERE parked_at IS NOT NULL AND episode IS NOT NULL"
+    return frozenset(episode for (episode,) in db.execute(parked))
 
 
 def _latest(db: Store, accounts: Iterable[str]) -> list[Reading]:
