@@ -76,7 +76,7 @@ def test_back_after_a_day_a_channel_gets_one_message_with_the_truth_of_now(tmp_p
     assert datetime.fromisoformat(last) > NOON + DOWN_FOR - timedelta(minutes=16)
     day.come_back()
     episodes = dict(day.rows("SELECT account, id FROM episodes"))
-    assert day.titles == ["ops: 1 CRITICAL, 4 WARNING, 4 PASSED, 1 RESOLVED: a9, a4, a7 and 7 more"]
+    assert day.titles == ["ops: 1 CRITICAL, 4 WARNING, 4 PASSED, 1 RESOLVED: a9, a4, a5 and 7 more"]
     over = "topped up"
     assert day.mailbox.bodies[0].splitlines() == [
         f"{line} [{episodes[line.split()[1][:2]]}]"

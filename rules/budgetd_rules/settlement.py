@@ -320,9 +320,9 @@ def _line(told: Told, subject: _Subject, telling: Owed) -> Line:
     )
 
 
-def _urgency(line: Line) -> tuple[bool, int, datetime, str]:
+def _urgency(line: Line) -> tuple[bool, int, datetime, str, str]:
     since = line.episode.opened_at if line.episode else line.change.at
-    return line.is_over, -line.level, since, line.change.id
+    return line.is_over, -line.level, since, line.change.key.account, line.change.id
 
 
 def receipts(line: Line) -> list[Settled]:
