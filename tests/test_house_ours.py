@@ -96,7 +96,8 @@ def test_a_failing_channel_that_leaves_the_config_is_over(house: House) -> None:
     house.start(minutes(4))
     fail(house, [4])
     assert house.titles[1:] == ["finance: 1 WARNING, 1 RESOLVED: voice, budgetd"]
-    assert "RESOLVED budgetd: channel/ops is gone" in house.mailbox.bodies[1]
+    assert "RESOLVED budgetd: channel ops left the config" in house.mailbox.bodies[1]
+    assert "to 12:04 UTC: no longer in the config" in house.mailbox.bodies[1]
     assert house.rows("SELECT meter FROM latest WHERE account = 'budgetd' ORDER BY meter") == [("channel/finance",)]
 
 

@@ -13,6 +13,7 @@ from budgetd_rules.holds import Hold, HoldKind, Holds
 from budgetd_rules.judgement import Route, Routing, Ruleset, judge
 from budgetd_rules.memory import ChangeKind, Reason, Watch, WatchKey
 from budgetd_rules.meters import Account, Kind, Reading
+from budgetd_rules.ourselves import NEVER_STALE
 from budgetd_rules.rule import Clockwork, Level, Rule, Selector, Steps
 from budgetd_rules.values import UNKNOWN
 from build import NOON, account, minutes, reading, rule, viewed
@@ -409,6 +410,11 @@ def test_a_gate_answers(
     explained = ask(asked, credits_at(*course), minutes(now))
     found = next(one for one, called in zip(explained.gates, names(explained), strict=True) if called == name)
     assert (found.answer, found.reason) == (answer, reason)
+
+
+def test_what_budgetd_knows_of_itself_names_no_time_at_which_it_is_stale() -> None:
+    stale = ask(rule(), credits_at((0, 400)), of=replace(account(), stale_after=NEVER_STALE)).gates[2]
+    assert (stale.name, stale.answer, stale.needs, stale.until) == ("stale", Answer.NO, None, None)
 
 
 def test_the_gates_stand_in_the_order_of_judging() -> None:

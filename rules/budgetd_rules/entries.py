@@ -11,6 +11,7 @@ from decimal import Decimal
 from budgetd_rules.evaluation import evaluate
 from budgetd_rules.memory import Change, Reason
 from budgetd_rules.meters import KINDS, Account, View
+from budgetd_rules.ourselves import channel_of
 from budgetd_rules.rule import Rule
 from budgetd_rules.settlement import Line, Told
 from budgetd_rules.supplied import addressed, condition, harmless, web_link
@@ -115,7 +116,9 @@ def _state(fact: Fact, zone: tzinfo, now: datetime) -> str:
     if fact.line.told is Told.NOTED:
         return f"{meter}: {_differences(fact.line.change, fact.view)}"
     if fact.view is None:
-        return f"{meter} is gone" if fact.line.is_over else f"{meter}: nothing read yet"
+        channel = channel_of(*fact.line.change.key.of_meter)
+        gone = f"channel {harmless(channel)} left the config" if channel else f"{meter} is gone"
+        return gone if fact.line.is_over else f"{meter}: nothing read yet"
     return describe(fact.view, zone, now) + _again(fact)
 
 

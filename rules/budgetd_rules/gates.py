@@ -13,6 +13,7 @@ from budgetd_rules.evaluation import Verdict
 from budgetd_rules.expressions import Expression, Lookup
 from budgetd_rules.memory import Change, ChangeKind, Reason, Stretch, Watch
 from budgetd_rules.meters import KINDS, Account, Kind, View
+from budgetd_rules.ourselves import NEVER_STALE
 from budgetd_rules.reminders import next_reminder, passed_steps
 from budgetd_rules.rule import Clockwork, Level, Rule, Selector
 from budgetd_rules.supplied import harmless
@@ -138,6 +139,8 @@ def judged_gates(case: Case) -> list[Gate]:
 
 def _stale(case: Case) -> Gate:
     as_of, needs = case.view.reading.as_of, case.account.stale_after
+    if needs >= NEVER_STALE:
+        return Gate(name="stale", answer=Answer.NO, reason="it holds until something else happens", since=as_of)
     reason = "what was measured is unknown until the next reading" if case.view.stale else "the reading still counts"
     until = None if case.view.stale else as_of + needs
     return Gate(name="stale", answer=_answer(case.view.stale), reason=reason, needs=needs, since=as_of, until=until)

@@ -13,7 +13,7 @@ from budgetd_rules.evaluation import decisive_values, evaluate
 from budgetd_rules.handover import heir
 from budgetd_rules.memory import Change, ChangeKind, Episode, Reason, Watch, WatchKey
 from budgetd_rules.meters import Account, Kind, MeterKey, View
-from budgetd_rules.ourselves import channel_of
+from budgetd_rules.ourselves import OURSELVES, channel_of
 from budgetd_rules.rule import Level, Rule
 from budgetd_rules.schedules import Quiet
 from budgetd_rules.watches import end, park, step
@@ -215,7 +215,8 @@ class _Verdicts:
         account = self.ruleset.accounts.get(watch.key.account)
         rule = self.ruleset.rules.get(watch.key.rule)
         if account and rule and watch.key.meter not in meters:
-            taken = end(watch, Reason.GONE, self.now)
+            is_ours = account.name == OURSELVES
+            taken = end(watch, Reason.UNWATCHED if is_ours else Reason.GONE, self.now)
             self.forgotten.append(watch.key)
         elif watch.parked_at and self.now - watch.parked_at > KEEP_PARKED:
             taken = end(watch, Reason.UNWATCHED, self.now, unsaid=True)

@@ -18,8 +18,8 @@ CONFIG: Final = "config"
 STORE: Final = "store"
 _CHANNEL: Final = "channel/"
 # Nobody polls these: they are written when something happens, and hold until the next thing does.
-_NEVER_STALE: Final = timedelta(days=36_500)
-ACCOUNT: Final = Account(name=OURSELVES, provider=OURSELVES, title="", stale_after=_NEVER_STALE)
+NEVER_STALE: Final = timedelta(days=36_500)
+ACCOUNT: Final = Account(name=OURSELVES, provider=OURSELVES, title="", stale_after=NEVER_STALE)
 
 
 def channel_meter(channel: str) -> str:
