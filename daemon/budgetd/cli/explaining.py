@@ -5,10 +5,9 @@ from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from budgetd.cli.explained import Page, headline_at_end, tell_explanation, tell_history, tell_left_out
-from budgetd.cli.invocation import ConfigOption, JsonOption, load_outline, print_json, read_clock
+from budgetd.cli.invocation import ConfigOption, JsonOption, load_outline, make_console, print_json, read_clock
 from budgetd.durations import parse_positive_duration
 from budgetd.errors import UsageError
 from budgetd.explanation_views import explanation_json, history_json
@@ -47,7 +46,7 @@ def explain(
     if as_json:
         print_json(explanation_json(rule, account, explained, found, now))
         return
-    page = Page(Console(), outline.zone, now)
+    page = Page(make_console(), outline.zone, now)
     if found is None:
         page.say(f"{outline.config.state}: nothing yet: the daemon has not run on this config\n")
     in_full = explained if meter is not None else _worth_showing(explained)
@@ -166,7 +165,7 @@ def history(
     if as_json:
         print_json(history_json(account, meter, kind, unit, told))
         return
-    page = Page(Console(), outline.zone, now)
+    page = Page(make_console(), outline.zone, now)
     if told:
         tell_history(page, KINDS[kind].headline if kind else "", told)
     else:
