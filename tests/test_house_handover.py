@@ -219,7 +219,7 @@ def test_the_others_of_the_route_are_told_as_ever(tmp_path: Path) -> None:
     house.balance(400)
     keep_trying(house, 3 * DAY)
     assert house.titles == ["finance: WARNING voice: 400 credits left"]
-    assert states(house)["ops"].startswith("dead: not delivered for 3 days, and by no other channel")
+    assert states(house)["ops"].startswith("dead: not delivered for 3 days, finance knows already")
 
 
 # --- held time does not count

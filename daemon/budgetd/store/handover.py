@@ -90,10 +90,12 @@ class _Overdue:
         error = row["own_error"] or row["channels_error"] or "no answer"
         for_long = f"for {OWED_FOR_LONGEST.days} days"
         why = "the channel left the config" if is_gone else f"not delivered {for_long}"
-        instead = self._instead_of(row)
+        instead, knowing = self._instead_of(row), self._up_to_date(row)
+        if instead is None:
+            instead = min(knowing, default=None)
         if instead is None:
             what = "and by no other channel"
-        elif instead in self._up_to_date(row):
+        elif instead in knowing:
             what = f"{instead} knows already"
         else:
             what = f"handed over to {instead}"
@@ -119,12 +121,13 @@ class _Overdue:
         return heir(self.channels, row["fallback"], had, {name for (name,) in failing})
 
     def _up_to_date(self, row: rows.Row) -> set[str]:
-        """The channels that were told of the episode after this change: as it was then, which is newer."""
+        """The others that were told of this change, or of the episode after it: as it was then, which is newer."""
         sql = """
             SELECT channel FROM notices JOIN changes ON changes.id = notices.change
-            WHERE changes.episode = ? AND state = 'sent' AND settled_at >= ?
+            WHERE ? IN (changes.id, changes.episode) AND state = 'sent' AND settled_at >= ? AND channel <> ?
         """
-        return {channel for (channel,) in self.db.execute(sql, [row["episode"], row["at"]])}
+        about = row["episode"] or row["change"]
+        return {channel for (channel,) in self.db.execute(sql, [about, row["at"], row["channel"]])}
 
     def _owe(self, row: rows.Row, channel: str, handed: str) -> None:
         """At once, or when it was to be told; what holds it holds it there as well."""
