@@ -27,6 +27,10 @@ logger = logging.getLogger(__name__)
 TIMEOUT: Final = timedelta(seconds=30)
 # Each socket operation gives up before we do, so that a send that hangs ends by itself and frees its thread.
 SOCKET_TIMEOUT: Final = 10.0
+# A service that trickles its answer lets none of them give up. Past this the channel is tried again on another thread,
+# as the failing channel that it is; but not with ever more of them.
+HUNG_AFTER: Final = timedelta(minutes=2)
+MOST_HUNG: Final = 8
 
 # The reasons of a failure reach the results only from this level on; they go nowhere else, for they hold URLs.
 _log: Final = logging.getLogger("apprise")
@@ -91,14 +95,20 @@ def _service(url: Secret) -> Apprise:
 
 
 class Channel:
-    """Sends one message at a time. `is_busy` stays true past a time-out, until the service lets go of the thread."""
+    """Sends one message at a time."""
 
     def __init__(
-        self, name: str, url: Secret, timeout: timedelta = TIMEOUT, template: "Template | None" = None
+        self,
+        name: str,
+        url: Secret,
+        timeout: timedelta = TIMEOUT,
+        template: "Template | None" = None,
+        hung_after: timedelta = HUNG_AFTER,
     ) -> None:
         self.name = name
-        self.is_busy = False
-        self._timeout = timeout
+        self._timeout, self._hung_after = timeout, hung_after
+        # When each thread began to send that the service has not let go of yet.
+        self._sending: dict[Worker, float] = {}
         self._template = template
         self._secrets = secret_parts(url)
         self._apprise = _service(url)
@@ -114,8 +124,17 @@ class Channel:
         self.format = _FORMATS[service.resolve_format()]
         self._worker = Worker(f"channel {name}")
 
+    @property
+    def is_busy(self) -> bool:
+        """Past a time-out too, until the service lets go of the thread, or has had it for so long that it hangs."""
+        begun = self._sending.get(self._worker)
+        if begun is None:
+            return False
+        return len(self._sending) > MOST_HUNG or time.monotonic() - begun < self._hung_after.total_seconds()
+
     async def write(self, message: Message) -> Letter:
         """The message in the channel's format and words. Its template may fail: the message never does."""
+        self._leave_hung_thread()
         body = write(message.blocks, self.format)
         if self._template is None:
             return Letter(title=message.title, body=body, words=message.body, level=message.level)
@@ -130,11 +149,12 @@ class Channel:
         return Letter(title=title or message.title, body=own or body, words=own or message.body, level=message.level)
 
     async def send(self, letter: Letter) -> Sent:
-        self.is_busy = True
+        self._leave_hung_thread()
         started = time.monotonic()
+        self._sending[self._worker] = started
         try:
             async with asyncio.timeout(self._timeout.total_seconds()):
-                return await self._worker.run(self._notify, letter)
+                return await self._worker.run(self._notify, letter, self._worker)
         except TimeoutError:
             took = timedelta(seconds=time.monotonic() - started)
             return Sent(outcome=Outcome.UNKNOWN, took=took, error=f"no answer within {took.total_seconds():.0f} s")
@@ -143,7 +163,14 @@ class Channel:
         """Nothing more is sent; a send under way goes on."""
         self._worker.stop(0)
 
-    def _notify(self, letter: Letter) -> Sent:
+    def _leave_hung_thread(self) -> None:
+        """It ends when the service lets go of it. What it sent may have arrived: its outcome stays unknown."""
+        if self._worker in self._sending:
+            logger.warning("a send hangs", extra={"channel": self.name, "threads": len(self._sending)})
+            self._worker.stop(0)
+            self._worker = Worker(f"channel {self.name}")
+
+    def _notify(self, letter: Letter, worker: Worker) -> Sent:
         started = time.monotonic()
         try:
             result = self._apprise.notify(
@@ -163,4 +190,4 @@ class Channel:
             outcome = outcome_of(entries) if is_whole else Outcome.UNKNOWN
             return Sent(outcome=outcome, took=took, error=said(entries, self._secrets))
         finally:
-            self.is_busy = False
+            del self._sending[worker]
