@@ -3,6 +3,7 @@
 import getpass
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -107,6 +108,26 @@ def test_what_is_settled_is_listed_on_request(
         house.db.execute("UPDATE notices SET settled_at = ? || substr(settled_at, 5)", [settled_at])
     assert [one["state"] for one in listed(command, "--all")] == states
     assert [one["state"] for one in listed(command)] == ["dead"]
+
+
+def test_what_escalates_or_was_told_with_another_says_so(tmp_path: Path, command: Command) -> None:
+    routes = [Route(channels=("mail",), after=timedelta(hours=2)), Route(channels=("ops",))]
+    house = House(tmp_path / "budgetd.db", channels=["ops", "mail"], routes=routes)
+    house.balance(400)
+    house.balance(50)
+    house.deliver(minutes(0))
+    (second,) = (one["id"] for one in listed(command, "--all") if one["state"] == "sent")
+    out = command("outbox", "--all")[1]
+    assert out.count("only if nobody acks") == 2
+    assert f"told together with {second}" in out, "an id to be typed"
+
+
+def test_what_is_held_is_not_said_to_be_tried(tmp_path: Path, command: Command) -> None:
+    house = House(tmp_path / "budgetd.db", quiet=["sat-sun"])
+    house.balance(400)
+    house.deliver(minutes(0))
+    nothing = "nothing to try: what is held is told when that ends, as `budgetd outbox` shows\n"
+    assert command("outbox", "retry", "--all") == (0, nothing)
 
 
 def test_nothing_is_listed_as_such(tmp_path: Path, command: Command) -> None:

@@ -139,6 +139,7 @@ def entry_json(entry: Entry) -> Json:
         "tries": entry.tries,
         "last_error": entry.last_error,
         "next_try": maybe_at(entry.next_try_at),
+        "after": entry.delay.total_seconds() if entry.delay is not None else None,
     }
 
 

@@ -15,6 +15,7 @@ from budgetd.store import database
 from budgetd.store.outbox import Entry, load_entries
 from budgetd.store.requests import EVERYTHING, Request, RequestKind, add_requests
 from budgetd.validation import did_you_mean
+from budgetd_rules.judgement import NoticeState
 
 outbox_app: Final = typer.Typer(
     help="What is still to be told, and what could not be.",
@@ -69,7 +70,11 @@ def retry(
             raise UsageError(f"the config has no channel {gone[0]} any more; `budgetd outbox drop` settles what it had")
         targets = [entry.id for entry in found] if notices else [channel or EVERYTHING]
         add_requests(db, [Request(kind=RequestKind.RETRY, target=target, at=now, by=who()) for target in targets])
-    _tell(outline, found, "tried")
+    tried = [entry for entry in found if entry.channel in known and entry.state is not NoticeState.HELD]
+    if tried or not found:
+        _tell(outline, tried, "tried")
+    else:
+        print("nothing to try: what is held is told when that ends, as `budgetd outbox` shows")
 
 
 @outbox_app.command()

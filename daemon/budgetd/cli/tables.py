@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
+from typing import Final
 
 from rich import box
 from rich.console import Console
@@ -18,7 +19,7 @@ from budgetd_rules.judgement import NoticeState
 from budgetd_rules.meters import KINDS, View
 from budgetd_rules.polls import Outage, Poll
 from budgetd_rules.rule import Level
-from budgetd_rules.supplied import harmless
+from budgetd_rules.supplied import harmless, one_line
 from budgetd_rules.values import UNKNOWN
 from budgetd_rules.wording import describe, moment, show
 
@@ -28,6 +29,7 @@ _STATE_STYLES: Mapping[NoticeState, str] = {
     NoticeState.HELD: "cyan",
     NoticeState.WAITING: "yellow",
 }
+_LONGEST_WHY: Final = 120
 
 
 class Printer:
@@ -156,8 +158,10 @@ class Printer:
             what = f"{one.kind}{level} {one.account} {harmless(one.meter)}"
             state = Text(one.state, _STATE_STYLES.get(one.state, ""))
             next_ = self._when(one.next_try_at) if one.next_try_at else ""
-            why = one.reason or one.last_error or ""
-            table.add_row(one.id, what, state, self._when(one.since), str(one.tries), next_, harmless(why))
+            why = one.reason or one.last_error or ("only if nobody acks" if one.delay and one.next_try_at else "")
+            # As it stands: ids in it are there to be typed.
+            told = Text(one_line(why, _LONGEST_WHY))
+            table.add_row(one.id, what, state, self._when(one.since), str(one.tries), next_, told)
         self._console.print(table)
 
     def providers(self, providers: Iterable[Provider]) -> None:

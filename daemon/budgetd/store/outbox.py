@@ -1,7 +1,7 @@
 """The outbox as people look at it: every notice that is owed or dead, and on request those that are settled."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from budgetd.store import rows
@@ -14,7 +14,10 @@ from budgetd_rules.rule import Level
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A notice, and how its tries went. `since` is when it began to be owed; `next_try_at` only while it waits."""
+    """A notice, and how its tries went. `since` is when it began to be owed; `next_try_at` only while it waits.
+
+    `delay`: it escalates, and is told only if nobody has acked by then.
+    """
 
     id: str
     channel: str
@@ -31,6 +34,7 @@ class Entry:
     tries: int
     last_error: str | None
     next_try_at: datetime | None
+    delay: timedelta | None
 
 
 _ENTRIES: Final = """
@@ -70,4 +74,5 @@ def _entry(row: rows.Row) -> Entry:
         tries=row["tries"],
         last_error=row["last_error"],
         next_try_at=max(due_at, channel_at or due_at) if is_owed else None,
+        delay=rows.delay(row),
     )
