@@ -66,6 +66,9 @@ def _facts(which: Sample, now: datetime) -> Iterator[Fact]:
             yield _fact(Told.RESOLVED, None, now, number=LINES_IN_FULL + 1)
 
 
+_ENDS: Final = {Kind.BALANCE: Reason.TOPPED_UP, Kind.QUOTA: Reason.ROLLED_OVER, None: Reason.GONE}
+
+
 def _fact(
     told: Told,
     kind: Kind | None,
@@ -86,7 +89,7 @@ def _fact(
         peak=level,
         opened_at=now - 2 * HOUR,
         ended_at=now if over else None,
-        end=(Reason.TOPPED_UP if kind is Kind.BALANCE else Reason.GONE) if over else None,
+        end=_ENDS.get(kind, Reason.CLEARED) if over else None,
         worst=Decimal(90),
     )
     change = Change(
