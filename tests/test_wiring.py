@@ -477,7 +477,10 @@ def test_quiet_hours_as_they_are_written(text: str, expected: Quiet, write_confi
         pytest.param(
             f"{ACCOUNT}{CHANNEL}[rules.low]\non = {{ meter = 'turns' }}\nwarning = 'remaining < 5'",
             [
-                "rules.low.on: matches no meter: none is called turns; known: cap, credits, paid, payment, payments, subscription"
+                (
+                    "rules.low.on: matches no meter: none is called turns; "
+                    "known: cap, credits, paid, payment, payments, subscription"
+                )
             ],
             id="a rule on a meter that there is not",
         ),
@@ -624,7 +627,10 @@ def test_quiet_hours_as_they_are_written(text: str, expected: Quiet, write_confi
                 ", meter = 'channel'": [],
                 ", meter = 'store'": [],
                 ", meter = 'credits'": [
-                    "rules.ours.on: matches no meter; there are cap, credits, paid, payment, payments, subscription and connection"
+                    (
+                        "rules.ours.on: matches no meter; "
+                        "there are cap, credits, paid, payment, payments, subscription and connection"
+                    )
                 ],
             }.items()
         ),
