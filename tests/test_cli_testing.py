@@ -202,7 +202,7 @@ def test_a_message_that_is_not_expected_fails(shell: Shell) -> None:
             id="connection",
         ),
         pytest.param(
-            GOOD.replace("50]", '"50 x99999", "50 x99999"]'),
+            GOOD.replace("50]", '"50 x10", "50 x99999"]'),
             "test#1.values#3: makes more than 100,000 polls",
             id="too many",
         ),

@@ -168,15 +168,15 @@ class Reader:
             if at < (seen[-1].at if seen else timedelta(0)):
                 self._wrong((*step.where, "at"), "is before the entry above it, or before the start")
             fields = fixed | self._fields(course, step.where, step.said)
-            polls = () if step.skipped else range(step.times)
+            polls = range(0 if step.skipped else step.times)
+            if len(seen) + len(polls) > MOST_POLLS:
+                self._wrong(step.where, f"makes more than {MOST_POLLS:,} polls")
+                break
             seen += [
                 Seen(at=at + number * course.every, course=course, fields=fields, outage=step.outage, gone=step.gone)
                 for number in polls
             ]
             next_at = at + step.times * course.every
-            if len(seen) > MOST_POLLS:
-                self._wrong(step.where, f"makes more than {MOST_POLLS:,} polls")
-                break
         return seen
 
     def _fields(self, course: Course, where: Keys, said: Mapping[str, object]) -> dict[str, Value]:
