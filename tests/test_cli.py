@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -760,10 +761,13 @@ def test_a_key_from_the_environment_is_never_printed(write_config: WriteConfig, 
     account = _account(vendors, "x").replace('"x"', '{ env = "KEY" }')
     path = write_config(f'{account}[channels.ops]\nurl = {{ env = "URL" }}\n', mode=0o644)
     url = f"json://user:{CANARY}@127.0.0.1:9/{CANARY}"
-    for words in (["check"], ["poll"], ["poll", "--json"], ["status"], ["channels", "test", "ops"]):
-        ended = _process(*words, "--config", path, KEY=CANARY, URL=url, NO_PROXY="127.0.0.1")
-        assert CANARY not in ended.stdout + ended.stderr
-        assert "Traceback" not in ended.stderr
+    verbs = (["check"], ["poll"], ["poll", "--json"], ["status"], ["channels", "test", "ops"])
+    with ThreadPoolExecutor() as threads:
+        for ended in threads.map(
+            lambda words: _process(*words, "--config", path, KEY=CANARY, URL=url, NO_PROXY="127.0.0.1"), verbs
+        ):
+            assert CANARY not in ended.stdout + ended.stderr
+            assert "Traceback" not in ended.stderr
 
 
 def test_a_daemon_logs_no_secret(write_config: WriteConfig, vendors: VendorServer, tmp_path: Path) -> None:
