@@ -16,9 +16,10 @@ from budgetd.deliver.channels import Channel, Letter, Sent
 from budgetd.deliver.outbox import Outbox, retry_pause
 from budgetd.deliver.templates import Template
 from budgetd.judge import judge_all, judge_due
-from budgetd.store import database, handover, notices, polls, troubles
+from budgetd.store import database, handover, notices, polls, reports, troubles
 from budgetd.store.polls import Finished
 from budgetd.threads import Worker
+from budgetd_rules.appointments import Diary, Report, parse_appointment
 from budgetd_rules.judgement import Judgement, Route, Routing, Ruleset
 from budgetd_rules.meters import Account, Reading
 from budgetd_rules.ourselves import ACCOUNT
@@ -75,8 +76,9 @@ class House:
         zone: tzinfo = UTC,
         fallbacks: Mapping[str, str] | None = None,
         templates: Mapping[str, Template] | None = None,
+        reports: Mapping[Report, str] | None = None,
     ) -> None:
-        """`quiet` are the quiet hours of every channel."""
+        """`quiet` are the quiet hours of every channel, and `reports` its appointments."""
         self.templates = templates or {}
         self.path = path
         self.ruleset = Ruleset(rules if rules is not None else [rule()], [*(accounts or [account()]), ACCOUNT])
@@ -86,6 +88,7 @@ class House:
             group_wait=dict.fromkeys(channels, group_wait),
             quiet=dict.fromkeys(channels, hours),
             fallbacks=fallbacks or {},
+            diaries=dict.fromkeys(channels, diary(reports, zone)) if reports else {},
         )
         self.mailbox = mailbox or _new_mailbox()
         self.db = database.open_for_daemon(path)
@@ -144,6 +147,7 @@ class House:
         troubles.begin(self.db, list(self.routing.group_wait), now)
         self.judge_all(now)
         handover.remember(self.db, list(self.routing.group_wait), self.routing.fallbacks)
+        reports.remember(self.db, self.routing.diaries, now)
 
     def deliver(self, now: datetime, dies: str | None = None, planned_at: datetime | None = None) -> None:
         """One round of the outbox, in which the process may die; it may have been started just before."""
@@ -158,7 +162,7 @@ class House:
             )
         worker = Worker("store of a test")
         db = await worker.run(database.open_for_daemon, self.path)
-        outbox = Outbox(db, worker, channels, self.ruleset, self.routing.quiet, _spawn, lambda: None)
+        outbox = Outbox(db, worker, channels, self.ruleset, self.routing, _spawn, lambda: None)
         if planned_at:
             await outbox.plan(planned_at, self.routing)
         await outbox.deliver(now)
@@ -167,6 +171,10 @@ class House:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         return list(self.db.execute(sql))
+
+
+def diary(reports: Mapping[Report, str], zone: tzinfo = UTC) -> Diary:
+    return Diary(appointments={report: parse_appointment(text) for report, text in reports.items()}, zone=zone)
 
 
 class _KilledError(BaseException):  # which no handler takes for a failure

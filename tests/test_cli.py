@@ -345,8 +345,11 @@ def test_status_before_the_first_run_as_json(budgetd: Budgetd, write_config: Wri
                 "quiet_until": None,
                 "dead": 0,
                 "last_error": None,
+                "next_digest": None,
+                "next_drill": None,
             }
         ],
+        "heartbeat": None,
     }
 
 
@@ -505,6 +508,8 @@ def test_status_as_json(told: Path, budgetd: Budgetd) -> None:
             "quiet_until": None,
             "dead": 0,
             "last_error": None,
+            "next_digest": None,
+            "next_drill": None,
         }
     ]
 

@@ -70,7 +70,7 @@ ROUTE = '[[routes]]\nchannels = ["ops"]\n'
         ),
         pytest.param(
             "[daemon.http]\nport = 1",
-            "daemon.http: unknown key; known: include, interval, state, timezone",
+            "daemon.http: unknown key; known: heartbeat, include, interval, state, timezone",
             id="an unknown table below a table",
         ),
         pytest.param(
@@ -214,8 +214,8 @@ ROUTE = '[[routes]]\nchannels = ["ops"]\n'
         ),
         pytest.param(
             "[channels]\nops = 'json://x'",
-            "channels.ops: expected a table, not text; its keys are url, group_wait, quiet, timezone, fallback, title, "
-            "body",
+            "channels.ops: expected a table, not text; its keys are url, group_wait, quiet, timezone, fallback, "
+            "digest, drill, title, body",
             id="a channel that is a text",
         ),
         pytest.param(
@@ -428,6 +428,23 @@ ROUTE = '[[routes]]\nchannels = ["ops"]\n'
             f"{ACCOUNT}base_url = 'api.example'",
             'accounts.voice.base_url: expected an address such as "https://api.example"',
             id="an address without https",
+        ),
+        pytest.param(
+            "[channels.ops]\nurl = { env = 'X' }\ndigest = 'weekly'",
+            'channels.ops.digest: expected when to tell it, such as "mon 09:00", "mon-fri 08:30", or '
+            '"09:00" for every day',
+            id="a digest at no time",
+        ),
+        pytest.param(
+            "[channels.ops]\nurl = { env = 'X' }\ndrill = 'moon 10:00'",
+            "channels.ops.drill: expected one of mon, tue, wed, thu, fri, sat, sun, or two with - between them",
+            id="a drill on no day",
+        ),
+        pytest.param(
+            "[daemon]\nheartbeat = { every = '5m' }",
+            "daemon.heartbeat.url: is missing: where to say that all goes well, best as "
+            '{ env = "..." }, { file = "..." } or { credential = "..." }',
+            id="a heartbeat to nowhere",
         ),
     ],
 )
@@ -756,6 +773,7 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("UNIQOS_BATCH_KEY", CANARY)
     slack = "https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
     monkeypatch.setenv("BUDGETD_SLACK_URL", slack)
+    monkeypatch.setenv("BUDGETD_HEARTBEAT_URL", f"https://hc-ping.com/{CANARY}")
     return tmp_path
 
 

@@ -5,128 +5,54 @@ This is the shape of the file alone. Whether its parts fit each other, the provi
 """
 
 import os
-import re
-import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Final, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError
 
-from budgetd.credentials import SOURCES, KeySource, Secret, SecretSource
+from budgetd.credentials import SOURCES
 from budgetd.durations import Duration, DurationOrZero, QuietHours
 from budgetd.errors import ConfigError
 from budgetd.rulefiles import lay_under, read_tables
-from budgetd.validation import TAG, did_you_mean, problem_lines
-from budgetd_rules.memory import ChangeKind
-from budgetd_rules.meters import Kind
+from budgetd.settings import (
+    Changes,
+    Database,
+    HeaderNames,
+    Interval,
+    KeySetting,
+    Kinds,
+    Levels,
+    Name,
+    Number,
+    ParamSetting,
+    SecretSetting,
+    Table,
+    WebAddress,
+    When,
+    Zone,
+    one_or_more,
+    text_or_table,
+)
+from budgetd.validation import TAG, problem_lines
 from budgetd_rules.rule import EASE_FOR
 
-SHORTEST_INTERVAL: Final = timedelta(seconds=1)
 
-LevelName = Literal["warning", "critical"]
-RouteLevel = Literal["info", "warning", "critical"]
-
-
-class Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, strict=True)
-
-
-def _name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text):
-        raise ValueError("a name has up to 64 letters, digits, dots, dashes and underscores, and begins with no sign")
-    return text
-
-
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        hint = did_you_mean(name, sorted(zoneinfo.available_timezones()))
-        hint = hint or "; take one such as Europe/Berlin or UTC"
-        raise ValueError(f"no time zone is named {name!r}{hint}") from error
-    return name
-
-
-def _database(path: Path) -> Path:
-    if path == Path() or "\0" in str(path):
-        raise ValueError("expected the database's file, such as /var/lib/budgetd/budgetd.db")
-    try:
-        return path.expanduser()
-    except RuntimeError as error:  # `~` of somebody whom the system does not know
-        raise ValueError(f"{path} has no home folder to begin with") from error
-
-
-def _web_address(text: str) -> str:
-    if not text.startswith(("https://", "http://")) or any(character.isspace() for character in text):
-        raise ValueError('expected an address such as "https://api.example"')
-    return text.rstrip("/")
-
-
-def _interval(length: timedelta) -> timedelta:
-    if length < SHORTEST_INTERVAL:
-        raise ValueError("is shorter than a second")
-    return length
-
-
-def _one_or_more(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else (value,)
-
-
-def _number(value: object) -> object:
-    """Pydantic would take text and true for numbers as well."""
-    if type(value) not in (int, Decimal):
-        raise ValueError("expected a number, without quotes")
-    return value
-
-
-def _param(value: object) -> object:
-    if type(value) not in (str, int):
-        raise ValueError("expected text in quotes, or a whole number")
-    return value
-
-
-def _header(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
-        raise ValueError('expected the name of a header, such as "X-Quota-Used"')
-    return name
-
-
-def _text_or_table(value: object) -> str:
-    return f"{TAG}table" if isinstance(value, dict | BaseModel) else f"{TAG}text"
-
-
-Name = Annotated[str, AfterValidator(_name)]
-Labels = Mapping[Name, str]
-Number = Annotated[Decimal, Field(strict=False), BeforeValidator(_number)]
-KeySetting = Annotated[
-    Annotated[Secret, Tag(f"{TAG}text")] | Annotated[KeySource, Tag(f"{TAG}table")], Discriminator(_text_or_table)
-]
-SecretSetting = Annotated[
-    Annotated[Secret, Tag(f"{TAG}text")] | Annotated[SecretSource, Tag(f"{TAG}table")], Discriminator(_text_or_table)
-]
-PlainParam = Annotated[str | int, BeforeValidator(_param), Tag(f"{TAG}text")]
-ParamSetting = Annotated[PlainParam | Annotated[SecretSource, Tag(f"{TAG}table")], Discriminator(_text_or_table)]
-Interval = Annotated[Duration, AfterValidator(_interval)]
-WebAddress = Annotated[str, AfterValidator(_web_address)]
-Levels = Annotated[tuple[RouteLevel, ...], BeforeValidator(_one_or_more)]
-Kinds = Annotated[tuple[Annotated[Kind, Field(strict=False)], ...], BeforeValidator(_one_or_more)]
-HeaderNames = Annotated[
-    tuple[Annotated[str, AfterValidator(_header)], ...], BeforeValidator(_one_or_more), Field(min_length=1)
-]
-Changes = Annotated[tuple[Annotated[ChangeKind, Field(strict=False)], ...], BeforeValidator(_one_or_more)]
+class HeartbeatTable(Table):
+    url: SecretSetting = Field(description=f"where to say that all goes well, best as {SOURCES}")
+    every: Interval = timedelta(minutes=5)
 
 
 class DaemonTable(Table):
-    state: Annotated[Path, Field(strict=False), AfterValidator(_database)] | None = None
-    timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    state: Database | None = None
+    timezone: Zone = "UTC"
     interval: Interval = timedelta(minutes=5)
     include: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    heartbeat: HeartbeatTable | None = None
 
 
 class AccountTable(Table):
@@ -138,7 +64,7 @@ class AccountTable(Table):
     interval: Interval | None = None
     timeout: Duration = timedelta(seconds=30)
     stale_after: Duration | None = None
-    labels: Labels = {}
+    labels: Mapping[Name, str] = {}
     owner: str | None = None
     refill: str | None = None
     at_zero: str | None = None
@@ -153,14 +79,16 @@ class TemplateFile(Table):
 class ChannelTable(Table):
     url: SecretSetting = Field(description=f"an Apprise URL, best as {SOURCES}")
     group_wait: DurationOrZero = timedelta(seconds=5)
-    quiet: Annotated[QuietHours, BeforeValidator(_one_or_more)] = ()
-    timezone: Annotated[str, AfterValidator(_zone)] | None = None
+    quiet: Annotated[QuietHours, BeforeValidator(one_or_more)] = ()
+    timezone: Zone | None = None
     fallback: str | None = None
+    digest: When | None = None
+    drill: When | None = None
     title: str | None = None
     body: (
         Annotated[
             Annotated[str, Tag(f"{TAG}text")] | Annotated[TemplateFile, Tag(f"{TAG}table")],
-            Discriminator(_text_or_table),
+            Discriminator(text_or_table),
         ]
         | None
     ) = None
@@ -173,7 +101,7 @@ class MatchTable(Table):
     rule: str = "*"
     account: str = "*"
     provider: str = "*"
-    labels: Labels = {}
+    labels: Mapping[Name, str] = {}
 
 
 class RouteTable(Table):
@@ -190,7 +118,7 @@ class SelectorTable(Table):
     meter: str = "*"
     account: str = "*"
     provider: str = "*"
-    labels: Labels = {}
+    labels: Mapping[Name, str] = {}
 
 
 class LevelConditions(Table):
@@ -230,7 +158,7 @@ class RuleTable(Table):
     clear: (
         Annotated[
             Annotated[str, Tag(f"{TAG}text")] | Annotated[LevelConditions, Tag(f"{TAG}table")],
-            Discriminator(_text_or_table),
+            Discriminator(text_or_table),
         ]
         | None
     ) = None
@@ -238,7 +166,7 @@ class RuleTable(Table):
     sustain: (
         Annotated[
             Annotated[Duration, Tag(f"{TAG}text")] | Annotated[LevelDurations, Tag(f"{TAG}table")],
-            Discriminator(_text_or_table),
+            Discriminator(text_or_table),
         ]
         | None
     ) = Field(default=None, alias="for")
@@ -252,7 +180,7 @@ class RuleTable(Table):
         ]
         | None
     ) = None
-    on_change: Annotated[tuple[str, ...], BeforeValidator(_one_or_more)] = ()
+    on_change: Annotated[tuple[str, ...], BeforeValidator(one_or_more)] = ()
     was: Name | None = None
 
 

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
+from budgetd.channel_plans import ChannelPlanner
 from budgetd.collect.collector import Scheduled
 from budgetd.collect.overrides import override_headers
 from budgetd.collect.provider import Provider, Shelf, load_shelf
@@ -20,32 +21,27 @@ from budgetd.collect.sources import Setting, Source, make_source
 from budgetd.commands import Commands
 from budgetd.config import (
     AccountTable,
-    ChannelTable,
-    ClockworkTable,
     Config,
-    LevelConditions,
-    LevelDurations,
     RouteTable,
     RuleTable,
-    StepsTable,
 )
 from budgetd.credentials import Secret, SecretSource, SecretUnavailableError
-from budgetd.deliver.channels import format_of, url_problem
 from budgetd.errors import ConfigError
+from budgetd.heartbeat import Receiver
+from budgetd.http import Request
+from budgetd.rule_texts import levels_named, rule_text
 from budgetd.sameness import same_as_problem
 from budgetd.validation import did_you_mean
 from budgetd.whereabouts import own_providers
 from budgetd_rules.judgement import AT_ONCE, Route, Routing, Ruleset
 from budgetd_rules.meters import Account
 from budgetd_rules.ourselves import ACCOUNT, OURSELVES
-from budgetd_rules.rule import Clockwork, Level, Rule, RuleError, RuleText, Selector, Steps, build_rule
-from budgetd_rules.schedules import Quiet
+from budgetd_rules.rule import Level, Rule, RuleError, build_rule
 
 if TYPE_CHECKING:
     from budgetd.deliver.templates import Template
 
 STALE_INTERVALS: Final = 3
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +72,7 @@ class Plan:
     scheduled: Mapping[str, Scheduled]
     urls: Mapping[str, Secret]
     templates: "Mapping[str, Template]"
+    receiver: Receiver | None = None
 
 
 def make_outline(config: Config) -> Outline:
@@ -94,8 +91,9 @@ def make_plan(config: Config) -> Plan:
     scheduled = planner.scheduled(outline.providers)
     urls = planner.channel_urls()
     templates = planner.templates(urls)
+    receiver = planner.receiver()
     planner.raise_problems()
-    return Plan(outline=outline, scheduled=scheduled, urls=urls, templates=templates)
+    return Plan(outline=outline, scheduled=scheduled, urls=urls, templates=templates, receiver=receiver)
 
 
 class _Planner:
@@ -106,6 +104,7 @@ class _Planner:
         self.commands = Commands()
         self.shelf = load_shelf(own_providers(config.path))
         self.problems = [line for lines in self.shelf.problems.values() for line in lines]
+        self._channels = ChannelPlanner(config, self._secret, self._problem)
 
     def require_accounts(self) -> None:
         if not self.file.accounts:
@@ -117,18 +116,12 @@ class _Planner:
         accounts = [account for account in found if account]
         rules = [rule for name, table in self.file.rules.items() if table.enabled and (rule := self._rule(name, table))]
         routes = tuple(self._route(number, table) for number, table in enumerate(self.file.routes))
-        waits = {name: channel.group_wait for name, channel in self.file.channels.items()}
-        daemon = self.file.daemon
-        quiet = {
-            name: Quiet(ranges=channel.quiet, zone=ZoneInfo(channel.timezone or daemon.timezone))
-            for name, channel in self.file.channels.items()
-        }
         return Outline(
             config=self.config,
-            zone=ZoneInfo(daemon.timezone),
+            zone=ZoneInfo(self.file.daemon.timezone),
             shelf=self.shelf,
             ruleset=Ruleset(rules, [*accounts, ACCOUNT]),
-            routing=Routing(routes=routes, group_wait=waits, quiet=quiet, fallbacks=self._fallbacks()),
+            routing=self._channels.routing(routes),
         )
 
     def scheduled(self, providers: Mapping[str, Provider]) -> dict[str, Scheduled]:
@@ -140,14 +133,22 @@ class _Planner:
         return scheduled
 
     def channel_urls(self) -> dict[str, Secret]:
-        found = {name: self._channel_url(name, table.url) for name, table in self.file.channels.items()}
-        return {name: url for name, url in found.items() if url}
+        return self._channels.urls()
 
     def templates(self, urls: Mapping[str, Secret]) -> "dict[str, Template]":
-        """Of the channels that have their own words."""
-        own = {name: table for name, table in self.file.channels.items() if table.title or table.body}
-        found = {name: self._template(name, table, urls[name]) for name, table in own.items() if name in urls}
-        return {name: template for name, template in found.items() if template}
+        return self._channels.templates(urls)
+
+    def receiver(self) -> Receiver | None:
+        """Of the heartbeat, where there is one."""
+        table, key = self.file.daemon.heartbeat, "daemon.heartbeat.url"
+        url = self._secret(key, table.url) if table else None
+        if table is None or url is None:
+            return None
+        try:
+            return Receiver(request=Request(url=url.reveal()), every=table.every)
+        except ValueError:
+            self._problem(key, 'expected an address such as "https://hc-ping.com/UUID"')
+            return None
 
     def raise_problems(self) -> None:
         if self.problems:
@@ -237,47 +238,17 @@ class _Planner:
 
     def _rule(self, name: str, table: RuleTable) -> Rule | None:
         for key, setting in {"for": table.sustain, "clear": table.clear}.items():
-            for level in _levels_named(setting):
+            for level in levels_named(setting):
                 if getattr(table, level) is None:
                     self._problem(f"rules.{name}.{key}.{level}", f"the rule has no {level}, so this would do nothing")
         try:
-            return build_rule(name, _rule_text(table))
+            return build_rule(name, rule_text(table))
         except RuleError as error:
             for key, what in error.problems:
                 self._problem(f"rules.{name}.{key}" if key else f"rules.{name}", what)
             return None
 
-    # --- channels and routes
-
-    def _channel_url(self, name: str, setting: Secret | SecretSource) -> Secret | None:
-        key = f"channels.{name}.url"
-        url = self._secret(key, setting)
-        problem = url_problem(url) if url else None
-        if problem:
-            self._problem(key, problem)
-        return url
-
-    def _fallbacks(self) -> dict[str, str]:
-        named = {name: table.fallback for name, table in self.file.channels.items() if table.fallback is not None}
-        for name, fallback in named.items():
-            key = f"channels.{name}.fallback"
-            if fallback == name:
-                self._problem(key, "a channel that can't be told anything is no fallback for itself; name another")
-            elif fallback not in self.file.channels:
-                hint = did_you_mean(fallback, list(self.file.channels))
-                self._problem(key, f"no channel is named {fallback!r}{hint}")
-        return named
-
-    def _template(self, name: str, table: ChannelTable, url: Secret) -> "Template | None":
-        from budgetd.deliver.trial import try_template  # noqa: PLC0415 - Jinja is 40 ms that most configs do not need
-
-        if url_problem(url):
-            return None
-        zone = ZoneInfo(table.timezone or self.file.daemon.timezone)
-        template, problems = try_template(table, self.config.path.parent, format_of(url), zone)
-        for key, what in problems:
-            self._problem(f"channels.{name}.{key}", what)
-        return template
+    # --- routes
 
     def _route(self, number: int, table: RouteTable) -> Route:
         for channel in table.channels:
@@ -297,48 +268,3 @@ class _Planner:
             goes_on=table.goes_on,
             after=table.after or AT_ONCE,
         )
-
-
-def _rule_text(table: RuleTable) -> RuleText:
-    levels = {Level.WARNING: table.warning, Level.CRITICAL: table.critical}
-    conditions = {level: text for level, text in levels.items() if text is not None}
-    return RuleText(
-        on=Selector(
-            kinds=frozenset(table.on.kind),
-            meter=table.on.meter,
-            account=table.on.account,
-            provider=table.on.provider,
-            labels=table.on.labels,
-        ),
-        levels=conditions,
-        clear=_by_level(table.clear, conditions),
-        unless=table.unless,
-        sustain=_by_level(table.sustain, conditions),
-        ease_for=table.ease_for,
-        remind=_remind(table.remind),
-        on_change=table.on_change,
-        was=table.was,
-    )
-
-
-def _levels_named(setting: object) -> list[str]:
-    named = isinstance(setting, LevelConditions | LevelDurations)
-    return [level for level in ("warning", "critical") if named and getattr(setting, level) is not None]
-
-
-def _by_level(setting: T | LevelConditions | LevelDurations | None, levels: Mapping[Level, str]) -> dict[Level, T]:
-    """What is said once holds for every level of the rule; what is said by level, for the levels named."""
-    if setting is None:
-        return {}
-    if isinstance(setting, LevelConditions | LevelDurations):
-        named = {Level.WARNING: setting.warning, Level.CRITICAL: setting.critical}
-        return {level: value for level, value in named.items() if value is not None}  # type: ignore[misc]  # T is what the table has
-    return dict.fromkeys(levels, setting)
-
-
-def _remind(setting: timedelta | ClockworkTable | StepsTable | None) -> Clockwork | Steps | None:
-    if isinstance(setting, timedelta):
-        return Clockwork(every=setting)
-    if isinstance(setting, ClockworkTable):
-        return Clockwork(every=setting.every, backoff=setting.backoff, longest=setting.max)
-    return Steps(each=setting.each, steps=setting.steps) if setting else None

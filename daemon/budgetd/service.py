@@ -18,19 +18,23 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from budgetd import systemd
 from budgetd.errors import BudgetdError, ConfigError, StoreError
+from budgetd.heartbeat import Heartbeat
 from budgetd.judge import judge_all, judge_due
 from budgetd.planning import Plan
 from budgetd.store import troubles
 from budgetd.store.database import check
 from budgetd.wiring import Wired, rewire
+from budgetd_rules.heartbeats import Pulse
 from budgetd_rules.judgement import Judgement
 
 logger = logging.getLogger(__name__)
 
 TICK: Final = timedelta(seconds=1)
 JUDGE_EVERY: Final = timedelta(minutes=1)
-HEARTBEAT: Final = timedelta(seconds=10)
-# Between two heartbeats wall clock and monotonic clock may drift apart by this much; more means the clock was set.
+PULSE: Final = timedelta(seconds=10)
+# The first polls have been made by then, and the heartbeat is not late.
+FIRST_HEARTBEAT: Final = timedelta(seconds=10)
+# Between two beats of it wall clock and monotonic clock may drift apart by this much; more means the clock was set.
 CLOCK_STEP: Final = timedelta(seconds=30)
 # What is still in flight after this is cut off, and stays unknown. A database that another process holds adds its
 # BUSY_TIMEOUT; systemd waits longer than both together (TimeoutStopSec).
@@ -57,6 +61,8 @@ class Service:
         # Nothing can be written down of these while they last.
         self._store_failures, self._store_failing = 0, ""
         self._progress: dict[str, float] = {}
+        # From when on what is late is our fault: a start, a shift, or a clock that was set.
+        self._sends_since = self._polls_since = clock()
         self._collector = wired.collector(self.spawn, self._wakes["record"].set)
         self._outbox = wired.outbox(self.spawn, self._wake_after_sending)
         self._scheduler = AsyncIOScheduler(
@@ -67,14 +73,14 @@ class Service:
         """Shift after shift, until one ends without a next config."""
         self._catch_signals()
         self._start_metronome()
-        heartbeat = asyncio.create_task(self._heartbeat())
+        pulse = asyncio.create_task(self._feel_pulse())
         await self._shift()
         while self._next is not None:
             self._take_over(self._next)
             await self._shift()
         systemd.notify("STOPPING=1")
         self._scheduler.shutdown(wait=False)
-        heartbeat.cancel()
+        pulse.cancel()
         logger.info("stopped")
 
     async def _shift(self) -> None:
@@ -83,6 +89,7 @@ class Service:
         await wired.worker.run(troubles.begin, wired.db, list(wired.channels), now)
         await self._judge(judge_all, now)
         await self._plan()
+        self._polls_since = now
         rooms = [
             asyncio.create_task(self._room("collect", self._collect)),
             asyncio.create_task(self._room("record", self._record)),
@@ -93,7 +100,9 @@ class Service:
             wake.set()
         logger.info("ready", extra={"accounts": len(self._wired.plan.scheduled), "channels": len(self._wired.channels)})
         systemd.notify("READY=1")
+        heartbeat = asyncio.create_task(self._beat(wired.heartbeat()))
         await self._shift_ends.wait()
+        heartbeat.cancel()
         logger.info("stopping" if self._next is None else "taking over the new config")
         await self._stop_in_order(rooms)
 
@@ -221,11 +230,11 @@ class Service:
             )
         self._scheduler.start()
 
-    async def _heartbeat(self) -> None:
+    async def _feel_pulse(self) -> None:
         """Monotonic, because APScheduler's times are wall clock: after a step back it would sleep until they come."""
         offset = self._wall_offset()
         wanted = systemd.watchdog_interval()
-        every = min(HEARTBEAT, wanted / 2) if wanted else HEARTBEAT
+        every = min(PULSE, wanted / 2) if wanted else PULSE
         while True:
             await asyncio.sleep(every.total_seconds())
             step = self._wall_offset() - offset
@@ -242,6 +251,7 @@ class Service:
         for job in self._scheduler.get_jobs():
             job.modify(next_run_time=utc_now())  # the scheduler's own clock is the machine's
         await self._plan()
+        self._sends_since = self._polls_since = self._clock()
         self._wakes["judge"].set()
 
     async def _plan(self) -> None:
@@ -252,9 +262,22 @@ class Service:
     async def _feed_watchdog(self) -> None:
         """Only while the store answers and every room has moved lately."""
         await self._wired.worker.run(check, self._wired.db)
-        oldest = min(self._progress.values(), default=time.monotonic())
-        if time.monotonic() - oldest < 2 * JUDGE_EVERY.total_seconds():
+        if self._stuck() is None:
             systemd.notify("WATCHDOG=1")
+
+    def _stuck(self) -> str | None:
+        """A room that has not moved lately."""
+        limit = time.monotonic() - 2 * JUDGE_EVERY.total_seconds()
+        return next((name for name, moved in self._progress.items() if moved <= limit), None)
+
+    async def _beat(self, heartbeat: Heartbeat | None) -> None:
+        if heartbeat is None:
+            return
+        await asyncio.sleep(min(FIRST_HEARTBEAT, heartbeat.every).total_seconds())
+        while True:
+            pulse = Pulse(stuck=self._stuck(), polls_since=self._polls_since, sends_since=self._sends_since)
+            await self._guarded("heartbeat", heartbeat.beat(pulse, self._clock()))
+            await asyncio.sleep(heartbeat.every.total_seconds())
 
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()

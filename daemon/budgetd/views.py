@@ -6,7 +6,9 @@ from typing import Any, Protocol
 
 from budgetd.store.actions import Started
 from budgetd.store.outbox import Entry
+from budgetd.store.pulse import LastHeartbeat
 from budgetd.store.status import AccountStatus, ChannelStatus, EpisodeStatus, NoticeStatus
+from budgetd_rules.appointments import Report
 from budgetd_rules.encoding import at, maybe_at, write_value
 from budgetd_rules.holds import Hold, HoldKind
 from budgetd_rules.judgement import NoticeState
@@ -128,6 +130,7 @@ def entry_json(entry: Entry) -> Json:
         "channel": entry.channel,
         "state": entry.state,
         "reason": entry.reason,
+        "report": entry.report,
         "episode": entry.episode,
         "rule": entry.rule,
         "account": entry.account,
@@ -143,7 +146,10 @@ def entry_json(entry: Entry) -> Json:
     }
 
 
-def channel_json(channel: ChannelStatus, quiet_until: datetime | None) -> Json:
+def channel_json(
+    channel: ChannelStatus, quiet_until: datetime | None, coming: Mapping[Report, datetime] | None
+) -> Json:
+    """`coming` says when its digest and its drill are the next time."""
     return {
         "channel": channel.name,
         "last_success": maybe_at(channel.last_success),
@@ -154,18 +160,31 @@ def channel_json(channel: ChannelStatus, quiet_until: datetime | None) -> Json:
         "quiet_until": maybe_at(quiet_until),
         "dead": channel.dead,
         "last_error": channel.last_error,
+        "next_digest": maybe_at((coming or {}).get(Report.DIGEST)),
+        "next_drill": maybe_at((coming or {}).get(Report.DRILL)),
     }
 
 
 def status_json(
     accounts: Iterable[Json],
     episodes: Iterable[EpisodeStatus],
-    channels: Iterable[tuple[ChannelStatus, datetime | None]],
-) -> Mapping[str, list[Json]]:
+    channels: Iterable[Json],
+    heartbeat: Json | None,
+) -> Json:
     return {
         "accounts": list(accounts),
         "episodes": [episode_json(episode) for episode in episodes],
-        "channels": [channel_json(*channel) for channel in channels],
+        "channels": list(channels),
+        "heartbeat": heartbeat,
+    }
+
+
+def heartbeat_json(last: LastHeartbeat | None) -> Json:
+    """All null where none was to be sent yet."""
+    return {
+        "last_sent": maybe_at(last.sent_at) if last else None,
+        "last_checked": maybe_at(last.checked_at) if last else None,
+        "problem": last.problem if last else None,
     }
 
 

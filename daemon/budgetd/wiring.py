@@ -10,6 +10,7 @@ from typing import Final
 from budgetd.collect.collector import Collector
 from budgetd.deliver.channels import Channel
 from budgetd.deliver.outbox import Outbox
+from budgetd.heartbeat import Heartbeat
 from budgetd.http import Client
 from budgetd.planning import Plan
 from budgetd.store import database
@@ -41,7 +42,14 @@ class Wired:
         return Collector(self.db, self.worker, self.client, self.plan.scheduled, spawn, finished)
 
     def outbox(self, spawn: Spawn, wake: Callable[[], None]) -> Outbox:
-        return Outbox(self.db, self.worker, self.channels, self.ruleset, self.routing.quiet, spawn, wake)
+        return Outbox(self.db, self.worker, self.channels, self.ruleset, self.routing, spawn, wake)
+
+    def heartbeat(self) -> Heartbeat | None:
+        receiver = self.plan.receiver
+        if receiver is None:
+            return None
+        intervals = {name: one.interval for name, one in self.plan.scheduled.items()}
+        return Heartbeat(self.db, self.worker, self.client, receiver, intervals, tuple(self.channels))
 
 
 def rewire(wired: Wired, plan: Plan) -> Wired:

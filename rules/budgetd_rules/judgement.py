@@ -9,6 +9,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Final
 
+from budgetd_rules.appointments import Diary
 from budgetd_rules.evaluation import decisive_values, evaluate
 from budgetd_rules.handover import heir
 from budgetd_rules.memory import Change, ChangeKind, Episode, Reason, Watch, WatchKey
@@ -95,13 +96,15 @@ class Route:
 class Routing:
     """The routes in order, how long each channel collects before it sends, and when it is quiet.
 
-    Without routes, all goes to all. `fallbacks` names for a channel the one that is told instead where it can't be.
+    Without routes, all goes to all. `fallbacks` names for a channel the one that is told instead where it can't be;
+    `diaries` has those with appointments.
     """
 
     routes: tuple[Route, ...]
     group_wait: Mapping[str, timedelta]
     quiet: Mapping[str, Quiet] = field(default_factory=dict)
     fallbacks: Mapping[str, str] = field(default_factory=dict)
+    diaries: Mapping[str, Diary] = field(default_factory=dict)
 
     def channels(self, change: Change, account: Account, kind: Kind) -> Mapping[str, timedelta]:
         """channel -> after how long it is told. Of several routes to a channel the soonest counts."""

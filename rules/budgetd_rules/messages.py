@@ -64,7 +64,7 @@ def _blind_together(blind: Sequence[Entry]) -> Block:
     """At the level of the worst."""
     level = max(Level[one.level.upper()] for one in blind).label.upper()
     episodes = ", ".join(f"{one.account} {one.episode}" for one in blind)
-    unsure = _repeat(any(one.may_repeat for one in blind))
+    unsure = repeat(any(one.may_repeat for one in blind))
     return Block(
         (
             Row(f"{level} {len(blind)} accounts can't be polled: is it this host's network?"),
@@ -100,7 +100,7 @@ def _brief(one: Entry, is_course_told: bool) -> Row:
     as_of = f", {one.as_of}" if one.is_stale else ""
     was = f", {one.course.replace('Was', 'was', 1)}" if is_course_told else ""
     handed = f" · {one.handed}" if one.handed else ""
-    text = f" {one.state}{as_of}{was} [{one.episode}]{handed}{_repeat(one.may_repeat)}"
+    text = f" {one.state}{as_of}{was} [{one.episode}]{handed}{repeat(one.may_repeat)}"
     return Row(f"{one.heading} {one.account}:", (text,))
 
 
@@ -122,7 +122,7 @@ def _body(one: Entry) -> Iterator[Row]:
     if one.ack:
         yield Row("Ack:", (" ", Code(one.ack)))
     vendor = f" at {one.vendor}" if one.vendor else ""
-    yield Row("Account", (f" {one.account}{vendor} · episode {one.episode}{_repeat(one.may_repeat)}",))
+    yield Row("Account", (f" {one.account}{vendor} · episode {one.episode}{repeat(one.may_repeat)}",))
 
 
 def _rule(one: Entry) -> Iterator[Part]:
@@ -139,5 +139,5 @@ def _as_of(one: Entry) -> tuple[Part, ...]:
     return (f", {one.as_of}",) if one.as_of else ()
 
 
-def _repeat(may_repeat: bool) -> str:
+def repeat(may_repeat: bool) -> str:
     return " · may be a repeat: it is not known whether an earlier try arrived" if may_repeat else ""

@@ -41,8 +41,8 @@ class Range:
 
     def beginning_on(self, day: date, zone: tzinfo) -> tuple[datetime, datetime]:
         midnight = datetime.combine(day, time())
-        begin, _ = _instants(midnight + self.begin, zone)
-        _, end = _instants(midnight + self.end, zone)
+        begin, _ = instants(midnight + self.begin, zone)
+        _, end = instants(midnight + self.end, zone)
         return begin, end
 
 
@@ -75,7 +75,7 @@ class Quiet:
         return f"quiet until {when}"
 
 
-def _instants(wall: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
+def instants(wall: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
     """The first and the last instant at which the clock shows this; in a gap, both are the first one after it."""
     first, last = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     if first <= last:
@@ -104,7 +104,7 @@ def parse_range(text: object) -> Range:
     begin, end = _times(times) if times else (timedelta(0), _DAY)
     if days[:1].isdigit():
         return Range(begin=begin, end=end, dates=_dates(days))
-    return Range(begin=begin, end=end, weekdays=_weekdays(days))
+    return Range(begin=begin, end=end, weekdays=parse_weekdays(days))
 
 
 def _times(text: str) -> tuple[timedelta, timedelta]:
@@ -134,7 +134,7 @@ def _dates(text: str) -> tuple[date, date]:
     return dates
 
 
-def _weekdays(text: str) -> frozenset[int]:
+def parse_weekdays(text: str) -> frozenset[int]:
     """`sat-mon` goes over the end of the week; no text is every day."""
     first, dash, last = (text or "mon-sun").partition("-")
     if first not in WEEKDAYS or (dash and last not in WEEKDAYS):

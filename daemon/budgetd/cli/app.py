@@ -42,6 +42,7 @@ from budgetd.planning import Outline, Plan, make_outline, make_plan
 from budgetd.service import Service
 from budgetd.store import database
 from budgetd.store import status as stored
+from budgetd.store.pulse import load_heartbeat
 from budgetd.store.status import AccountStatus, ChannelStatus, Status
 from budgetd.wiring import wire
 from budgetd_rules.meters import View, family, view
@@ -181,13 +182,16 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     channels = [found.channels.get(name) or ChannelStatus(name=name) for name in outline.routing.group_wait]
     channels += [one for name, one in found.channels.items() if name not in outline.routing.group_wait and one.owed]
     quiet = {name: until for name, hours in outline.routing.quiet.items() if (until := hours.until(now))}
+    coming = {name: diary.coming(now) for name, diary in outline.routing.diaries.items()}
+    heartbeat, last_beat = outline.config.file.daemon.heartbeat, load_heartbeat(db) if db else None
     if as_json:
         shapes = [
             views.account_json(one, account.provider, account.same_as, viewed.get(one.name, {}).values())
             for one, account in accounts
         ]
-        heard = [(channel, quiet.get(channel.name)) for channel in channels]
-        print_json(views.status_json(shapes, found.episodes, heard))
+        told = [views.channel_json(one, quiet.get(one.name), coming.get(one.name)) for one in channels]
+        beats = views.heartbeat_json(last_beat) if heartbeat else None
+        print_json(views.status_json(shapes, found.episodes, told, beats))
         return
     printer = make_printer(outline, now)
     if db is None:
@@ -199,16 +203,22 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     else:
         printer.say("no open episodes")
     printer.say("")
-    printer.channels(channels, quiet)
-    if dead := sum(channel.dead for channel in channels):
-        what = "1 notice is dead" if dead == 1 else f"{dead} notices are dead"
-        printer.say(f"\n{what}, not told on the channel that was to tell it: see `budgetd outbox`", "bold red")
+    printer.channels(channels, quiet, coming)
+    _print_dead(printer, sum(channel.dead for channel in channels))
+    if heartbeat:
+        printer.heartbeat(last_beat)
     if found.holds:
         printer.say("")
         printer.holds(found.holds)
     for hint in twins(outline, {name: one.identity for name, one in found.accounts.items()}):
         printer.say(f"\n{hint}", "yellow")
     _print_gaps(printer, outline, [one for meters in viewed.values() for one in meters.values()], found.unrouted)
+
+
+def _print_dead(printer: Printer, dead: int) -> None:
+    if dead:
+        what = "1 notice is dead" if dead == 1 else f"{dead} notices are dead"
+        printer.say(f"\n{what}, not told on the channel that was to tell it: see `budgetd outbox`", "bold red")
 
 
 def _in_trouble(ourselves: AccountStatus | None) -> AccountStatus | None:

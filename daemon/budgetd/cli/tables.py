@@ -13,7 +13,9 @@ from budgetd.collect.plans import Meter, Param
 from budgetd.collect.provider import Provider
 from budgetd.store.actions import Started
 from budgetd.store.outbox import Entry
+from budgetd.store.pulse import LastHeartbeat
 from budgetd.store.status import AccountStatus, ChannelStatus, EpisodeStatus, NoticeStatus
+from budgetd_rules.appointments import Report
 from budgetd_rules.holds import Hold, HoldKind
 from budgetd_rules.judgement import NoticeState
 from budgetd_rules.meters import KINDS, View
@@ -141,27 +143,40 @@ class Printer:
             table.add_row(hold.id, hold.kind, _matcher(hold), ended, hold.by, harmless(hold.comment))
         self._console.print(table)
 
-    def channels(self, channels: Iterable[ChannelStatus], quiet: Mapping[str, datetime]) -> None:
-        """`quiet` has those that are quiet now, and until when."""
+    def channels(
+        self,
+        channels: Iterable[ChannelStatus],
+        quiet: Mapping[str, datetime],
+        coming: Mapping[str, Mapping[Report, datetime]],
+    ) -> None:
+        """`quiet` has those that are quiet now, and until when; `coming` those with appointments."""
         table = self._table("channel", "last success", "waiting", "held", "dead", "last error")
+        if coming:
+            table.add_column("next")
         for one in channels:
             waiting = f"{one.waiting} ({one.later} later)" if one.later else str(one.waiting)
             held = f"{one.held}, quiet until {self._when(quiet[one.name])}" if one.name in quiet else str(one.held)
             counts = (waiting, held, Text(str(one.dead), "bold red" if one.dead else ""))
-            table.add_row(one.name, self._when(one.last_success), *counts, one.last_error or "")
+            next_ = ", ".join(f"{report} {self._when(at)}" for report, at in coming.get(one.name, {}).items())
+            cells = [one.last_error or "", next_] if coming else [one.last_error or ""]
+            table.add_row(one.name, self._when(one.last_success), *counts, *cells)
         self._console.print(table)
+
+    def heartbeat(self, last: LastHeartbeat | None) -> None:
+        sent = self._when(last.sent_at) if last else "never"
+        self.say(f"\nheartbeat: last sent {sent}")
+        if last and last.problem:
+            self.say(f"{last.problem} (at {self._when(last.checked_at)})", "bold red")
 
     def outbox(self, entries: Iterable[Entry]) -> None:
         table = self._table("notice", "what", "state", "since", "tries", "next try", "why, or the last error")
         for one in entries:
-            level = f" {one.level.label}" if one.level is not None else ""
-            what = f"{one.kind}{level} {one.account} {harmless(one.meter)}"
             state = Text(one.state, _STATE_STYLES.get(one.state, ""))
             next_ = self._when(one.next_try_at) if one.next_try_at else ""
             why = one.reason or one.last_error or ("only if nobody acks" if one.delay and one.next_try_at else "")
             # As it stands: ids in it are there to be typed.
             told = Text(one_line(why, _LONGEST_WHY))
-            table.add_row(one.id, what, state, self._when(one.since), str(one.tries), next_, told)
+            table.add_row(one.id, _what(one), state, self._when(one.since), str(one.tries), next_, told)
         self._console.print(table)
 
     def providers(self, providers: Iterable[Provider]) -> None:
@@ -189,6 +204,14 @@ class Printer:
 
 
 _MOST_NAMED = 6
+
+
+def _what(one: Entry) -> str:
+    if one.kind is None or one.meter is None:
+        return one.report or ""
+    level = f" {one.level.label}" if one.level is not None else ""
+    return f"{one.kind}{level} {one.account} {harmless(one.meter)}"
+
 
 _EVIDENCE: Mapping[str, str] = {
     "confirmed": "confirmed by the vendor's own documents",

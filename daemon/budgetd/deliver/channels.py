@@ -133,10 +133,13 @@ class Channel:
         return len(self._sending) > MOST_HUNG or time.monotonic() - begun < self._hung_after.total_seconds()
 
     async def write(self, message: Message) -> Letter:
-        """The message in the channel's format and words. Its template may fail: the message never does."""
+        """The message in the channel's format and words. Its template may fail: the message never does.
+
+        A template is of changes: a digest or a drill, which tells none, has the built-in words.
+        """
         self._leave_hung_thread()
         body = write(message.blocks, self.format)
-        if self._template is None:
+        if self._template is None or not message.entries:
             return Letter(title=message.title, body=body, words=message.body, level=message.level)
         try:
             title, own = await self._worker.run(self._template.fill, message, body)

@@ -3,20 +3,23 @@
 import asyncio
 import logging
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
+from functools import partial
 from typing import Final
 
 from budgetd.deliver.channels import Channel, Letter, Sent
 from budgetd.errors import StoreError
-from budgetd.store import handover, notices, requests
+from budgetd.store import handover, notices, reports, requests
 from budgetd.store.database import Store
 from budgetd.store.notices import ChannelState, Outcome, Waiting
 from budgetd.threads import Spawn, Worker
+from budgetd_rules.appointments import Report
+from budgetd_rules.digests import OwedReport, compose_digest, compose_drill, settle_reports
 from budgetd_rules.entries import Fact
 from budgetd_rules.holds import Holds
-from budgetd_rules.judgement import Routing, Ruleset
+from budgetd_rules.judgement import NoticeState, Routing, Ruleset
 from budgetd_rules.messages import Message, compose
 from budgetd_rules.meters import Account, view
 from budgetd_rules.ourselves import BROKEN, NOT_COMPOSED
@@ -35,6 +38,16 @@ PATIENCE: Final = 2 * LONGEST_RETRY
 RECEIPT_AGAIN: Final = timedelta(seconds=1)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Errand:
+    """One message: what of the outbox goes into it, and what becomes of that once it was sent."""
+
+    what: str
+    notices: list[str]
+    receipts: list[Settled]
+    compose: Callable[[], Message]
+
+
 class Outbox:
     """Delivers for the channels of one config. One send is in flight for a channel at a time."""
 
@@ -44,28 +57,33 @@ class Outbox:
         worker: Worker,
         channels: Mapping[str, Channel],
         ruleset: Ruleset,
-        quiet: Mapping[str, Quiet],
+        routing: Routing,
         spawn: Spawn,
         wake: Callable[[], None],
     ) -> None:
         self._db, self._worker, self._channels = db, worker, channels
-        self._ruleset, self._quiet, self._spawn, self._wake = ruleset, quiet, spawn, wake
+        self._ruleset, self._routing, self._spawn, self._wake = ruleset, routing, spawn, wake
         self._sends: dict[str, asyncio.Task[None]] = {}
         self._patient_until: datetime | None = None
+        self._next_report: datetime | None = None
 
     async def plan(self, now: datetime, routing: Routing) -> None:
         """At start-up, and whenever the clock was set."""
         self._patient_until = now + PATIENCE
         await self._worker.run(notices.plan, self._db, routing.group_wait, retry_pause, now)
         await self._worker.run(handover.remember, self._db, list(self._channels), routing.fallbacks)
+        await self._worker.run(reports.remember, self._db, routing.diaries, now)
+        self._next_report = None
 
     async def deliver(self, now: datetime) -> None:
         """1. what people asked for  2. what can't be told on its channel any more goes to another
-        3. a send on every channel that has something due and is free.
+        3. digests and drills whose time has come are owed
+        4. a send on every channel that has something due and is free.
         """
         try:
             await self._carry_out(now)
             await self._hand_over(now)
+            await self._owe_reports(now)
         finally:
             await self._start_sends(now)
 
@@ -74,6 +92,13 @@ class Outbox:
             channel = self._channels.get(name)
             if channel and not channel.is_busy and name not in self._sends:
                 self._sends[name] = self._spawn(f"send to {name}", self._send(channel, now))
+
+    async def _owe_reports(self, now: datetime) -> None:
+        """Asks only once the next one's time has come."""
+        diaries = self._routing.diaries
+        if diaries and (self._next_report is None or self._next_report <= now):
+            await self._worker.run(reports.owe, self._db, diaries, now)
+            self._next_report = min(at for diary in diaries.values() for at in diary.coming(now).values())
 
     async def _carry_out(self, now: datetime) -> None:
         for request in await self._worker.run(requests.carry_out, self._db, list(self._channels), now):
@@ -87,7 +112,7 @@ class Outbox:
             handover.hand_over, self._db, list(self._channels), list(self._sends), now, spare_aged=is_patient
         )
         for one in dead:
-            level = logging.WARNING if one.told else logging.ERROR
+            level = logging.WARNING if one.told or one.report else logging.ERROR
             extra = {"notice": one.notice, "channel": one.channel, "reason": one.reason}
             logger.log(level, "a notice is dead", extra=extra)
 
@@ -126,20 +151,24 @@ class Outbox:
     async def _settle_and_send(self, channel: Channel, now: datetime) -> None:
         name = channel.name
         waiting = await self._worker.run(notices.load, self._db, name, now)
-        quiet = self._quiet.get(name, ALWAYS_AUDIBLE)
+        quiet = self._routing.quiet.get(name, ALWAYS_AUDIBLE)
         settlement = self._settle(waiting, quiet, now)
+        report, of_reports = await self._settle_reports(name, quiet, now)
         for one in waiting.unreadable:
             logger.error("a notice is dead", extra={"notice": one.notice, "channel": name, "reason": one.reason})
-        if settled := (*waiting.unreadable, *settlement.settled):
+        if settled := (*waiting.unreadable, *settlement.settled, *of_reports):
             await self._worker.run(notices.settle, self._db, settled, now)
-        if not settlement.lines:
+        if report and goes_before(report, settlement.lines, waiting.channel.failures):
+            errand = await self._report_errand(report, name, quiet.zone, now)
+        elif settlement.lines:
+            errand = self._errand(settlement.lines, waiting, quiet.zone, now)
+        else:
             return
-        letter = await self._write_or_fail(channel, settlement.lines, waiting, quiet.zone, now)
+        letter = await self._write_or_fail(channel, errand)
         title, words = (letter.title, letter.words) if isinstance(letter, Letter) else ("", "")
-        owed = [notice for line in settlement.lines for notice in line.notices]
-        attempt = await self._worker.run(notices.begin, self._db, name, owed, title, words, now)
+        attempt = await self._worker.run(notices.begin, self._db, name, errand.notices, title, words, now)
         sent = await channel.send(letter) if isinstance(letter, Letter) else letter
-        await self._receipt(attempt, waiting.channel, settlement.lines, sent, now + sent.took)
+        await self._receipt(attempt, waiting.channel, errand, sent, now + sent.took)
 
     def _settle(self, waiting: Waiting, quiet: Quiet, now: datetime) -> Settlement:
         return settle(
@@ -153,12 +182,35 @@ class Outbox:
             singly=is_singly(waiting.channel.failures),
         )
 
-    async def _write_or_fail(
-        self, channel: Channel, lines: tuple[Line, ...], waiting: Waiting, zone: tzinfo, now: datetime
-    ) -> Letter | Sent:
+    async def _settle_reports(self, name: str, quiet: Quiet, now: datetime) -> tuple[OwedReport | None, list[Settled]]:
+        owed = await self._worker.run(reports.load_owed, self._db, name)
+        diary = self._routing.diaries.get(name)
+        return settle_reports(owed, diary.appointments if diary else (), quiet, now)
+
+    def _errand(self, lines: tuple[Line, ...], waiting: Waiting, zone: tzinfo, now: datetime) -> _Errand:
+        return _Errand(
+            what=f"{len(lines)} lines",
+            notices=[notice for line in lines for notice in line.notices],
+            receipts=[receipt for line in lines for receipt in receipts(line)],
+            compose=partial(self._compose, lines, waiting, zone, now),
+        )
+
+    async def _report_errand(self, report: OwedReport, name: str, zone: tzinfo, now: datetime) -> _Errand:
+        may_repeat = report.outcome_unknown
+        compose = partial(compose_drill, may_repeat)
+        if report.report is Report.DIGEST:
+            accounts, channels = self._ruleset.accounts, list(self._channels)
+            facts = await self._worker.run(
+                reports.load_facts, self._db, accounts, channels, name, now, may_repeat=may_repeat
+            )
+            compose = partial(compose_digest, facts, zone, now)
+        sent = Settled(notice=report.notice, state=NoticeState.SENT, reason=report.report)
+        return _Errand(what=report.report, notices=[report.notice], receipts=[sent], compose=compose)
+
+    async def _write_or_fail(self, channel: Channel, errand: _Errand) -> Letter | Sent:
         """What can't be said counts as a try that failed: so it comes to stand alone, and in the end dies."""
         try:
-            return await channel.write(self._compose(lines, waiting, zone, now))
+            return await channel.write(errand.compose())
         except Exception as error:
             logger.exception("not composed", extra={"channel": channel.name})
             why = f"{NOT_COMPOSED}: {type(error).__name__}"
@@ -182,14 +234,12 @@ class Outbox:
             )
         return compose(facts, zone, now)
 
-    async def _receipt(
-        self, attempt: int, before: ChannelState, lines: tuple[Line, ...], sent: Sent, now: datetime
-    ) -> None:
+    async def _receipt(self, attempt: int, before: ChannelState, errand: _Errand, sent: Sent, now: datetime) -> None:
         is_ok = sent.outcome is Outcome.OK
-        settled = [receipt for line in lines for receipt in receipts(line)] if is_ok else []
+        settled = errand.receipts if is_ok else []
         state = after_send(before, now, is_ok=is_ok)
         await self._write_receipt(attempt, sent, state, settled, now)
-        extra = {"channel": before.name, "lines": len(lines), "seconds": round(sent.took.total_seconds(), 3)}
+        extra = {"channel": before.name, "what": errand.what, "seconds": round(sent.took.total_seconds(), 3)}
         # More may have become due while this one was under way, and how the channel fares is new.
         self._wake()
         if is_ok:
@@ -227,6 +277,11 @@ def after_send(before: ChannelState, now: datetime, *, is_ok: bool) -> ChannelSt
         failing_since=before.failing_since or now,
         next_try_at=now + retry_pause(before.name, failures),
     )
+
+
+def goes_before(report: OwedReport, lines: Sequence[Line], failures: int) -> bool:
+    """A report comes after all else; only what the service refuses does not hold it back."""
+    return not lines or (is_singly(failures) and report.attempts < min(line.attempts for line in lines))
 
 
 def is_singly(failures: int) -> bool:

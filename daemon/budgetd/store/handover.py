@@ -16,9 +16,13 @@ from budgetd_rules.ourselves import NOT_COMPOSED, channel_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dead:
-    """A notice that its channel is not told; `told` is the one that is told instead, or knows already."""
+    """A notice that its channel is not told; `told` is the one that is told instead, or knows already.
+
+    A `report` needs no other: the next one says the same.
+    """
 
     notice: str
+    report: str | None
     channel: str
     told: str | None
     reason: str
@@ -47,12 +51,12 @@ def hand_over(
         if not overdue.find():
             return []
     with write(db):
-        return [overdue.hand_over(row) for row in overdue.find()]
+        return [dead for row in overdue.find() if (dead := overdue.hand_over(row))]
 
 
 # An episode is told whole: what waits of it goes with the first that is too old.
 _OVERDUE: Final = """
-    SELECT notices.id, notices.change, notices.channel, notices.due_at, notices.delay, notices.state,
+    SELECT notices.id, notices.change, notices.report, notices.channel, notices.due_at, notices.delay, notices.state,
            channels.fallback,
            changes.episode, changes.at, changes.account, changes.meter,
            (SELECT error FROM attempted JOIN attempts ON attempts.id = attempted.attempt
@@ -85,15 +89,21 @@ class _Overdue:
         limit = "" if self.spare_aged else at(self.now - OWED_FOR_LONGEST)
         return list(self.db.query(_OVERDUE, [among(self.channels), limit, among(self.sending)]))
 
-    def hand_over(self, row: rows.Row) -> Dead:
+    def hand_over(self, row: rows.Row) -> Dead | None:
+        """None where nobody misses it: a digest or a drill of a channel that is gone."""
         is_gone = row["channel"] not in self.channels
+        if is_gone and row["report"] is not None:
+            self._settle(row, NoticeState.DROPPED, "the channel left the config")
+            return None
         error = row["own_error"] or row["channels_error"] or "no answer"
         for_long = f"for {OWED_FOR_LONGEST.days} days"
         why = "the channel left the config" if is_gone else f"not delivered {for_long}"
         instead, knowing = self._instead_of(row), self._up_to_date(row)
         if instead is None:
             instead = min(knowing, default=None)
-        if instead is None:
+        if row["report"] is not None:
+            what = f"and the next {row['report']} says the same"
+        elif instead is None:
             what = "and by no other channel"
         elif instead in knowing:
             what = f"{instead} knows already"
@@ -102,11 +112,14 @@ class _Overdue:
             handed = f"could not be told on {row['channel']}" + (f": {why}" if is_gone else f" {for_long}")
             self._owe(row, instead, handed)
         reason = f"{why}, {what}" + ("" if is_gone else f": {error}")
+        self._settle(row, NoticeState.DEAD, reason)
+        return Dead(notice=row["id"], report=row["report"], channel=row["channel"], told=instead, reason=reason)
+
+    def _settle(self, row: rows.Row, state: NoticeState, reason: str) -> None:
         self.db.execute(
             "UPDATE notices SET state = ?, reason = ?, hold = NULL, settled_at = ? WHERE id = ?",
-            [NoticeState.DEAD, reason, at(self.now), row["id"]],
+            [state, reason, at(self.now), row["id"]],
         )
-        return Dead(notice=row["id"], channel=row["channel"], told=instead, reason=reason)
 
     def _instead_of(self, row: rows.Row) -> str | None:
         """Each channel gets a change at most once, so that fallbacks may form a circle.

@@ -151,7 +151,7 @@ _UNREADABLE: Final = (ArithmeticError, LookupError, TypeError, ValueError)
 T = TypeVar("T")
 
 
-def _readable(found: Iterable[rows.Row], parse: Callable[[rows.Row], T]) -> Iterator[T]:
+def readable(found: Iterable[rows.Row], parse: Callable[[rows.Row], T]) -> Iterator[T]:
     for row in found:
         with contextlib.suppress(*_UNREADABLE):
             yield parse(row)
@@ -186,7 +186,7 @@ def _owed(row: rows.Row, channel: str) -> Owed:
 
 def _episodes(db: Store, ids: Sequence[str]) -> list[Episode]:
     sql = "SELECT * FROM episodes WHERE id IN (SELECT value FROM json_each(?))"
-    return list(_readable(db.query(sql, [among(ids)]), rows.episode))
+    return list(readable(db.query(sql, [among(ids)]), rows.episode))
 
 
 def _heard(db: Store, channel: str, episodes: Sequence[str]) -> frozenset[str]:
@@ -209,7 +209,7 @@ def _parked(db: Store) -> frozenset[str]:
 
 def _latest(db: Store, accounts: Iterable[str]) -> list[Reading]:
     sql = "SELECT * FROM latest WHERE account IN (SELECT value FROM json_each(?))"
-    return list(_readable(db.query(sql, [among(accounts)]), rows.reading))
+    return list(readable(db.query(sql, [among(accounts)]), rows.reading))
 
 
 def settle(db: Store, settled: Sequence[Settled], now: datetime) -> None:

@@ -16,7 +16,8 @@ from budgetd_rules.rule import Level
 class Entry:
     """A notice, and how its tries went. `since` is when it began to be owed; `next_try_at` only while it waits.
 
-    `delay`: it escalates, and is told only if nobody has acked by then.
+    `delay`: it escalates, and is told only if nobody has acked by then. A digest or a drill has its `report`, and
+    nothing that a change has.
     """
 
     id: str
@@ -24,10 +25,11 @@ class Entry:
     state: NoticeState
     reason: str | None
     episode: str | None
-    rule: str
-    account: str
-    meter: str
-    kind: ChangeKind
+    report: str | None
+    rule: str | None
+    account: str | None
+    meter: str | None
+    kind: ChangeKind | None
     level: Level | None
     since: datetime
     settled_at: datetime | None
@@ -43,9 +45,10 @@ _ENTRIES: Final = """
            (SELECT count(*) FROM attempted WHERE attempted.notice = notices.id) AS tries,
            (SELECT error FROM attempted JOIN attempts ON attempts.id = attempted.attempt
             WHERE attempted.notice = notices.id ORDER BY attempts.id DESC LIMIT 1) AS last_error
-    FROM notices JOIN changes ON changes.id = notices.change LEFT JOIN channels ON channels.name = notices.channel
-    WHERE state IN ('waiting', 'held', 'dead') OR settled_at >= ?
-    ORDER BY changes.at, notices.id
+    FROM notices LEFT JOIN changes ON changes.id = notices.change LEFT JOIN channels ON channels.name = notices.channel
+    WHERE (state IN ('waiting', 'held', 'dead') OR settled_at >= ?)
+          AND (changes.id IS NOT NULL OR report IN ('digest', 'drill'))
+    ORDER BY coalesce(changes.at, owed_since), notices.id
 """
 
 
@@ -64,10 +67,11 @@ def _entry(row: rows.Row) -> Entry:
         state=state,
         reason=row["reason"],
         episode=row["episode"],
+        report=row["report"],
         rule=row["rule"],
         account=row["account"],
         meter=row["meter"],
-        kind=ChangeKind(row["kind"]),
+        kind=ChangeKind(row["kind"]) if row["kind"] else None,
         level=Level[row["level"].upper()] if row["level"] else None,
         since=when(row["owed_since"]),
         settled_at=maybe_when(row["settled_at"]),

@@ -75,6 +75,12 @@ CREATE TABLE channels (
     name TEXT PRIMARY KEY, failing_since TEXT, failures INTEGER NOT NULL DEFAULT 0, last_try_at TEXT, next_try_at TEXT,
     last_success TEXT, fallback TEXT
 ) STRICT;
+CREATE TABLE appointments (
+    channel TEXT, report TEXT, says TEXT NOT NULL, since TEXT NOT NULL, PRIMARY KEY (channel, report)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE heartbeat (
+    id INTEGER PRIMARY KEY CHECK (id = 1), checked_at TEXT NOT NULL, sent_at TEXT, problem TEXT
+) STRICT;
 CREATE TABLE requests (
     id INTEGER PRIMARY KEY, kind TEXT NOT NULL, target TEXT NOT NULL, at TEXT NOT NULL, "by" TEXT, comment TEXT,
     done_at TEXT

@@ -1,0 +1,55 @@
+"""What the table of a rule says, as the core takes it."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TypeVar
+
+from budgetd.config import ClockworkTable, LevelConditions, LevelDurations, RuleTable, StepsTable
+from budgetd_rules.rule import Clockwork, Level, RuleText, Selector, Steps
+
+T = TypeVar("T")
+
+
+def rule_text(table: RuleTable) -> RuleText:
+    levels = {Level.WARNING: table.warning, Level.CRITICAL: table.critical}
+    conditions = {level: text for level, text in levels.items() if text is not None}
+    return RuleText(
+        on=Selector(
+            kinds=frozenset(table.on.kind),
+            meter=table.on.meter,
+            account=table.on.account,
+            provider=table.on.provider,
+            labels=table.on.labels,
+        ),
+        levels=conditions,
+        clear=_by_level(table.clear, conditions),
+        unless=table.unless,
+        sustain=_by_level(table.sustain, conditions),
+        ease_for=table.ease_for,
+        remind=_remind(table.remind),
+        on_change=table.on_change,
+        was=table.was,
+    )
+
+
+def levels_named(setting: object) -> list[str]:
+    named = isinstance(setting, LevelConditions | LevelDurations)
+    return [level for level in ("warning", "critical") if named and getattr(setting, level) is not None]
+
+
+def _by_level(setting: T | LevelConditions | LevelDurations | None, levels: Mapping[Level, str]) -> dict[Level, T]:
+    """What is said once holds for every level of the rule; what is said by level, for the levels named."""
+    if setting is None:
+        return {}
+    if isinstance(setting, LevelConditions | LevelDurations):
+        named = {Level.WARNING: setting.warning, Level.CRITICAL: setting.critical}
+        return {level: value for level, value in named.items() if value is not None}  # type: ignore[misc]  # T is what the table has
+    return dict.fromkeys(levels, setting)
+
+
+def _remind(setting: timedelta | ClockworkTable | StepsTable | None) -> Clockwork | Steps | None:
+    if isinstance(setting, timedelta):
+        return Clockwork(every=setting)
+    if isinstance(setting, ClockworkTable):
+        return Clockwork(every=setting.every, backoff=setting.backoff, longest=setting.max)
+    return Steps(each=setting.each, steps=setting.steps) if setting else None
