@@ -27,7 +27,7 @@ from house import House
 from nasty import TEXTS, assert_html, assert_markdown, assert_plain, message_of
 
 OPENED = sample(Sample.OPENED, UTC, NOON)
-DIGEST = sample(Sample.DIGEST, UTC, NOON)
+MANY = sample(Sample.MANY, UTC, NOON)
 
 
 def filled(body: str, message: Message = OPENED, to: Format = Format.TEXT) -> str:
@@ -147,7 +147,7 @@ def test_values_are_escaped_and_the_template_s_own_text_is_not(to: Format, text:
 
 @pytest.mark.parametrize("to", Format)
 def test_the_built_in_text_is_in_the_channel_s_format(to: Format) -> None:
-    assert filled("{{ text }}", DIGEST, to) == write(DIGEST.blocks, to)
+    assert filled("{{ text }}", MANY, to) == write(MANY.blocks, to)
 
 
 def test_a_title_is_one_plain_line() -> None:
@@ -233,7 +233,7 @@ BOMBS = {
 def test_what_runs_away_is_stopped(body: str) -> None:
     before = monotonic()
     with pytest.raises(TemplateError):
-        filled(body, DIGEST)
+        filled(body, MANY)
     assert monotonic() - before < 2.5
 
 

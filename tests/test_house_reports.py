@@ -55,7 +55,7 @@ def test_a_digest_is_told_once_at_its_time(tmp_path: Path) -> None:
     assert "voice: 9,000 credits left" in house.mailbox.bodies[0]
     house = house.restart()
     house.start(at("13:00"))
-    house.deliver(at("13:00"), planned_at=at("13:00"))
+    house.deliver(at("13:01"), planned_at=at("13:00"))
     assert house.titles == [WELL]
     assert states(house) == [("digest-2026-11-23@ops", "sent")]
 
@@ -100,14 +100,29 @@ def test_after_days_without_power_only_the_last_is_told(tmp_path: Path) -> None:
     house.deliver(at("09:00"))
     house = house.restart()
     house.start(at("14:00", 5))
-    house.deliver(at("14:00", 5), planned_at=at("14:00", 5))
-    house.deliver(at("14:01", 5))
+    house.deliver(at("14:01", 5), planned_at=at("14:00", 5))
+    house.deliver(at("14:02", 5))
     assert [title.partition(" ")[2].partition(" ")[0] for title in house.titles] == ["DIGEST", "DIGEST", "DRILL:"]
     assert states(house) == [
         ("digest-2026-11-23@ops", "sent"),
         ("digest-2026-11-28@ops", "sent"),
         ("drill-2026-11-23@ops", "sent"),
     ]
+
+
+def test_after_a_start_it_waits_for_the_first_polls(tmp_path: Path) -> None:
+    house = make(tmp_path, {Report.DIGEST: "09:00"})
+    house.mailbox.failing.add("ops")
+    house.deliver(at("09:00"))
+    house = house.restart()
+    house.mailbox.failing.clear()
+    house.start(at("14:00", 2))
+    house.deliver(at("14:00", 2), planned_at=at("14:00", 2))
+    assert (house.titles, states(house)) == ([], [("digest-2026-11-23@ops", "waiting")])
+    house.balance(7000, at("14:00", 2))
+    house.deliver(at("14:01", 2), planned_at=at("14:00", 2))
+    assert house.titles == [WELL]
+    assert states(house) == [("digest-2026-11-23@ops", "collapsed"), ("digest-2026-11-25@ops", "sent")]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +137,7 @@ def test_a_crash(dies: str, titles: list[str], tmp_path: Path) -> None:
     house.deliver(at("09:00"), dies=dies)
     house = house.restart()
     house.start(at("09:05"))
-    house.deliver(at("09:05"), planned_at=at("09:05"))
+    house.deliver(at("09:06"), planned_at=at("09:05"))
     assert house.titles == titles
     assert "may be a repeat" in house.mailbox.bodies[-1]
     assert states(house) == [("digest-2026-11-23@ops", "sent")]

@@ -100,6 +100,16 @@ def test_the_title_of_a_lock_screen() -> None:
             id="what is paid is left out",
         ),
         pytest.param(
+            [FINE, viewed(reading("plan", Kind.SUBSCRIPTION, active=True))],
+            "read, and it has no meters to tell",
+            id="a subscription without an end",
+        ),
+        pytest.param(
+            [FINE, viewed(reading("plan", Kind.SUBSCRIPTION, active=False))],
+            "plan is not active",
+            id="one that is over",
+        ),
+        pytest.param(
             [FINE, viewed(reading("cap", Kind.CAP, value=5))], "read, and it has no meters to tell", id="a cap"
         ),
         pytest.param(

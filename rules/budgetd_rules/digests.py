@@ -21,6 +21,7 @@ from budgetd_rules.rule import Level
 from budgetd_rules.schedules import Quiet
 from budgetd_rules.settlement import Settled
 from budgetd_rules.supplied import harmless
+from budgetd_rules.values import UNKNOWN
 from budgetd_rules.wording import describe, moment
 
 FAMILY_IN_FULL: Final = 3
@@ -200,8 +201,15 @@ def _account(one: AccountFact, zone: tzinfo, now: datetime) -> Row:
 _TOLD: Final = frozenset({Kind.BALANCE, Kind.QUOTA, Kind.SPEND, Kind.SUBSCRIPTION, Kind.CHARGE})
 
 
+def _is_told(view: View) -> bool:
+    """Not what is paid, nor a subscription that goes on without an end."""
+    if view.reading.kind is Kind.SUBSCRIPTION and view.fields["active"] is not False:
+        return view.reading.time("expires_at") is not None or view.fields["days_until_expiry"] is not UNKNOWN
+    return view.reading.kind in _TOLD and view.fields.get("paid") is not True
+
+
 def _meters(views: Iterable[View], zone: tzinfo, now: datetime) -> Iterator[str]:
-    told = [view for view in views if view.reading.kind in _TOLD and view.fields.get("paid") is not True]
+    told = filter(_is_told, views)
     for _, group in groupby(sorted(told, key=lambda view: view.key.meter), key=lambda view: family(view.key.meter)):
         siblings = sorted(group, key=_urgency)
         yield from (_state(view, zone, now) for view in siblings[:FAMILY_IN_FULL])

@@ -20,7 +20,7 @@ class Sample(StrEnum):
     REMINDER = "reminder"
     RESOLVED = "resolved"
     NOTED = "noted"
-    DIGEST = "digest"
+    MANY = "many"
 
 
 _ACCOUNT: Final = Account(
@@ -58,7 +58,7 @@ def _facts(which: Sample, now: datetime) -> Iterator[Fact]:
             yield _fact(Told.RESOLVED, Kind.BALANCE, now)
         case Sample.NOTED:
             yield _fact(Told.NOTED, Kind.SUBSCRIPTION, now, Level.INFO)
-        case Sample.DIGEST:
+        case Sample.MANY:
             for number, kind in enumerate(_METERS, start=1):
                 yield _fact(Told.OPENED, kind, now, Level.CRITICAL if number % 2 else Level.WARNING, number)
             yield _fact(Told.OPENED, Kind.BALANCE, now, number=LINES_IN_FULL - 1, age=2 * HOUR)

@@ -4,27 +4,24 @@ import asyncio
 import logging
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
-from functools import partial
 from typing import Final
 
 from budgetd.deliver.channels import Channel, Letter, Sent
+from budgetd.deliver.errands import Errand, digest_errand, drill_errand, lines_errand
 from budgetd.errors import StoreError
 from budgetd.store import handover, notices, reports, requests
 from budgetd.store.database import Store
 from budgetd.store.notices import ChannelState, Outcome, Waiting
 from budgetd.threads import Spawn, Worker
 from budgetd_rules.appointments import Report
-from budgetd_rules.digests import OwedReport, compose_digest, compose_drill, settle_reports
-from budgetd_rules.entries import Fact
+from budgetd_rules.digests import OwedReport, settle_reports
 from budgetd_rules.holds import Holds
-from budgetd_rules.judgement import NoticeState, Routing, Ruleset
-from budgetd_rules.messages import Message, compose
-from budgetd_rules.meters import Account, view
+from budgetd_rules.judgement import Routing, Ruleset
 from budgetd_rules.ourselves import BROKEN, NOT_COMPOSED
 from budgetd_rules.schedules import Quiet
-from budgetd_rules.settlement import ALWAYS_AUDIBLE, Line, Settled, Settlement, receipts, settle
+from budgetd_rules.settlement import ALWAYS_AUDIBLE, Line, Settled, Settlement, settle
 
 logger = logging.getLogger(__name__)
 
@@ -35,17 +32,9 @@ LONGEST_RETRY: Final = timedelta(minutes=15)
 SINGLY_AFTER: Final = 3
 # After a start, or a sleep, no notice dies of its age before its channel was tried again for this long.
 PATIENCE: Final = 2 * LONGEST_RETRY
+# After a start, or a sleep, digests wait for the first polls: else they would say that nothing was read lately.
+SETTLED_AFTER: Final = timedelta(minutes=1)
 RECEIPT_AGAIN: Final = timedelta(seconds=1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Errand:
-    """One message: what of the outbox goes into it, and what becomes of that once it was sent."""
-
-    what: str
-    notices: list[str]
-    receipts: list[Settled]
-    compose: Callable[[], Message]
 
 
 class Outbox:
@@ -65,6 +54,7 @@ class Outbox:
         self._ruleset, self._routing, self._spawn, self._wake = ruleset, routing, spawn, wake
         self._sends: dict[str, asyncio.Task[None]] = {}
         self._patient_until: datetime | None = None
+        self._reports_from: datetime | None = None
         self._next_report: datetime | None = None
 
     async def plan(self, now: datetime, routing: Routing) -> None:
@@ -73,6 +63,7 @@ class Outbox:
         await self._worker.run(notices.plan, self._db, routing.group_wait, retry_pause, now)
         await self._worker.run(handover.remember, self._db, list(self._channels), routing.fallbacks)
         await self._worker.run(reports.remember, self._db, routing.diaries, now)
+        self._reports_from = now + SETTLED_AFTER
         self._next_report = None
 
     async def deliver(self, now: datetime) -> None:
@@ -96,9 +87,12 @@ class Outbox:
     async def _owe_reports(self, now: datetime) -> None:
         """Asks only once the next one's time has come."""
         diaries = self._routing.diaries
-        if diaries and (self._next_report is None or self._next_report <= now):
+        if diaries and not self._is_settling(now) and (self._next_report is None or self._next_report <= now):
             await self._worker.run(reports.owe, self._db, diaries, now)
             self._next_report = min(at for diary in diaries.values() for at in diary.coming(now).values())
+
+    def _is_settling(self, now: datetime) -> bool:
+        return self._reports_from is not None and now < self._reports_from
 
     async def _carry_out(self, now: datetime) -> None:
         for request in await self._worker.run(requests.carry_out, self._db, list(self._channels), now):
@@ -161,7 +155,7 @@ class Outbox:
         if report and goes_before(report, settlement.lines, waiting.channel.failures):
             errand = await self._report_errand(report, name, quiet.zone, now)
         elif settlement.lines:
-            errand = self._errand(settlement.lines, waiting, quiet.zone, now)
+            errand = lines_errand(settlement.lines, waiting, self._ruleset, quiet.zone, now)
         else:
             return
         letter = await self._write_or_fail(channel, errand)
@@ -183,31 +177,22 @@ class Outbox:
         )
 
     async def _settle_reports(self, name: str, quiet: Quiet, now: datetime) -> tuple[OwedReport | None, list[Settled]]:
+        if self._is_settling(now):
+            return None, []
         owed = await self._worker.run(reports.load_owed, self._db, name)
         diary = self._routing.diaries.get(name)
         return settle_reports(owed, diary.appointments if diary else (), quiet, now)
 
-    def _errand(self, lines: tuple[Line, ...], waiting: Waiting, zone: tzinfo, now: datetime) -> _Errand:
-        return _Errand(
-            what=f"{len(lines)} lines",
-            notices=[notice for line in lines for notice in line.notices],
-            receipts=[receipt for line in lines for receipt in receipts(line)],
-            compose=partial(self._compose, lines, waiting, zone, now),
+    async def _report_errand(self, report: OwedReport, name: str, zone: tzinfo, now: datetime) -> Errand:
+        if report.report is Report.DRILL:
+            return drill_errand(report)
+        accounts, channels, may_repeat = self._ruleset.accounts, list(self._channels), report.outcome_unknown
+        facts = await self._worker.run(
+            reports.load_facts, self._db, accounts, channels, name, now, may_repeat=may_repeat
         )
+        return digest_errand(report, facts, zone, now)
 
-    async def _report_errand(self, report: OwedReport, name: str, zone: tzinfo, now: datetime) -> _Errand:
-        may_repeat = report.outcome_unknown
-        compose = partial(compose_drill, may_repeat)
-        if report.report is Report.DIGEST:
-            accounts, channels = self._ruleset.accounts, list(self._channels)
-            facts = await self._worker.run(
-                reports.load_facts, self._db, accounts, channels, name, now, may_repeat=may_repeat
-            )
-            compose = partial(compose_digest, facts, zone, now)
-        sent = Settled(notice=report.notice, state=NoticeState.SENT, reason=report.report)
-        return _Errand(what=report.report, notices=[report.notice], receipts=[sent], compose=compose)
-
-    async def _write_or_fail(self, channel: Channel, errand: _Errand) -> Letter | Sent:
+    async def _write_or_fail(self, channel: Channel, errand: Errand) -> Letter | Sent:
         """What can't be said counts as a try that failed: so it comes to stand alone, and in the end dies."""
         try:
             return await channel.write(errand.compose())
@@ -216,25 +201,7 @@ class Outbox:
             why = f"{NOT_COMPOSED}: {type(error).__name__}"
             return Sent(outcome=Outcome.FAILED, took=timedelta(0), error=why)
 
-    def _compose(self, lines: tuple[Line, ...], waiting: Waiting, zone: tzinfo, now: datetime) -> Message:
-        facts = []
-        for line in lines:
-            key = line.episode.key if line.episode else line.change.key
-            account = self._ruleset.accounts.get(key.account) or Account(
-                name=key.account, provider="", title="", stale_after=timedelta(0)
-            )
-            reading = waiting.readings.get(key.of_meter)
-            facts.append(
-                Fact(
-                    line=line,
-                    account=account,
-                    rule=self._ruleset.rules.get(key.rule),
-                    view=view(reading, now, account.stale_after) if reading else None,
-                )
-            )
-        return compose(facts, zone, now)
-
-    async def _receipt(self, attempt: int, before: ChannelState, errand: _Errand, sent: Sent, now: datetime) -> None:
+    async def _receipt(self, attempt: int, before: ChannelState, errand: Errand, sent: Sent, now: datetime) -> None:
         is_ok = sent.outcome is Outcome.OK
         settled = errand.receipts if is_ok else []
         state = after_send(before, now, is_ok=is_ok)
