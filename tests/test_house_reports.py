@@ -143,7 +143,7 @@ def test_a_crash(dies: str, titles: list[str], tmp_path: Path) -> None:
     assert states(house) == [("digest-2026-11-23@ops", "sent")]
 
 
-def test_a_crash_between_owing_and_sending(tmp_path: Path) -> None:
+def test_what_failed_is_tried_again_after_a_restart(tmp_path: Path) -> None:
     house = make(tmp_path)
     house.mailbox.failing.add("ops")
     house.deliver(at("09:00"))
