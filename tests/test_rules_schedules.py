@@ -249,7 +249,7 @@ def walls(zone: str, first: date) -> tuple[datetime, ...]:
 
 
 def is_quiet_by_the_minute(ranges: Sequence[Range], zone: str, first: date) -> list[bool]:
-    """By looking at the clock alone: from the first minute that shows the beginning to the last before the end."""
+    """By looking at the clock alone: from the first minute that shows the beginning to the last that shows the end."""
     seen = walls(zone, first)
     found = [False] * len(seen)
     for one in ranges:
@@ -257,7 +257,8 @@ def is_quiet_by_the_minute(ranges: Sequence[Range], zone: str, first: date) -> l
             if one.begins_on(day):
                 midnight = datetime.combine(day, time())
                 begin = next((n for n, wall in enumerate(seen) if wall >= midnight + one.begin), len(seen))
-                end = next((n for n in reversed(range(len(seen))) if seen[n] < midnight + one.end), -1) + 1
+                last = next((n for n in reversed(range(len(seen))) if seen[n] <= midnight + one.end), -1)
+                end = last if seen[last] == midnight + one.end else last + 1
                 found[begin:end] = [True] * (end - begin)
     return found
 
