@@ -1,6 +1,7 @@
 """A channel that is down for a day: how often it is tried, and what it is told when it is back."""
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 from budgetd_rules.rule import Clockwork
@@ -108,3 +109,23 @@ def test_what_the_service_refuses_for_ever_does_not_keep_the_rest_back(tmp_path:
     deliver_when_due(house, NOON + HOUR, NOON + 2 * HOUR)
     assert house.titles[-1] == "ops: WARNING a1: unknown credits left"
     assert house.rows("SELECT DISTINCT state FROM notices") == [("sent",)]
+
+
+def test_of_many_that_are_critical_and_new_one_a_minute_probes(tmp_path: Path) -> None:
+    """However they come: the channel that fails is not beset."""
+    house = House(tmp_path / "budgetd.db", accounts=[account(f"a{number}") for number in range(30)])
+    house.mailbox.failing.add("ops")
+    house.read(reading(account="a0", remaining=50))
+    house.judge(NOON)
+    deliver_when_due(house, NOON, NOON + HOUR)
+    ((begin, before),) = house.rows("SELECT max(started_at), count(*) FROM attempts")
+    for number in range(1, 30):
+        now = datetime.fromisoformat(begin) + timedelta(seconds=30 + 10 * number)
+        house.read(reading(account=f"a{number}", as_of=now, remaining=50))
+        house.judge(now)
+        house.deliver(now)
+        house.deliver(now + timedelta(seconds=6))
+    tries = house.rows(f"SELECT started_at FROM attempts ORDER BY id LIMIT -1 OFFSET {before}")
+    probes = [datetime.fromisoformat(at) for (at,) in tries[::2]]  # after each comes one line alone
+    assert len(probes) == 4
+    assert all(later - sooner > timedelta(minutes=1) for sooner, later in pairwise(probes))
