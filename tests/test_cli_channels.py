@@ -51,7 +51,7 @@ def test_a_greeting_is_in_the_built_in_words(command: Command, webhook: Webhook,
     assert re.fullmatch(r"channel ops: sent as plain text, \d+ ms\n", command(webhook.url))
     (received,) = inbox.received
     assert (received.title, received.type) == ("TEST of the channel ops", "info")
-    assert received.body == "budgetd can reach you here. This is a test: nothing has run out."
+    assert received.body == "budgetd can reach you here. This is only a test."
 
 
 @pytest.mark.parametrize(

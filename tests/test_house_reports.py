@@ -18,7 +18,7 @@ MONDAY = datetime(2026, 11, 23, tzinfo=UTC)
 DIGEST = {Report.DIGEST: "mon 09:00"}
 BOTH = {Report.DIGEST: "mon 09:00", Report.DRILL: "mon 09:00"}
 WELL = "ops: DIGEST all is well: 1 account"
-DRILL = "ops: DRILL: budgetd reaches you here; nothing has run out"
+DRILL = "ops: DRILL: budgetd reaches you here"
 
 
 def at(clock: str, days: int = 0) -> datetime:

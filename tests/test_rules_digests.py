@@ -176,7 +176,7 @@ def test_a_vendors_text_stays_text(to: Format) -> None:
 
 def test_a_drill() -> None:
     drill = compose_drill(False)
-    assert drill.title == "DRILL: budgetd reaches you here; nothing has run out"
+    assert drill.title == "DRILL: budgetd reaches you here"
     assert drill.body == "This is a drill, so that you know that this channel works. There is nothing to do."
 
 

@@ -135,7 +135,7 @@ def compose_digest(facts: Facts, zone: tzinfo, now: datetime) -> Message:
 def compose_drill(may_repeat: bool) -> Message:
     text = "This is a drill, so that you know that this channel works. There is nothing to do."
     row = Row("", (text + repeat(may_repeat),))
-    title = "DRILL: budgetd reaches you here; nothing has run out"
+    title = "DRILL: budgetd reaches you here"
     return Message(title=title, level=Level.INFO, blocks=(Block((row,)),))
 
 

@@ -63,5 +63,5 @@ async def _write_and_send(channel: Channel, message: Message) -> Sent:
 
 
 def _greeting(name: str) -> Message:
-    row = Row("", ("budgetd can reach you here. This is a test: nothing has run out.",))
+    row = Row("", ("budgetd can reach you here. This is only a test.",))
     return Message(title=f"TEST of the channel {name}", level=Level.INFO, blocks=(Block((row,)),))
