@@ -24,7 +24,8 @@ from budgetd.planning import make_plan
 from budgetd.service import Service
 from budgetd.wiring import wire
 from budgetd_rules.judgement import Routing, Ruleset, judge
-from budgetd_rules.meters import Account, Kind
+from budgetd_rules.kinds import Kind
+from budgetd_rules.meters import Account
 from budgetd_rules.rule import Selector
 from build import NOON, reading, rule, viewed
 

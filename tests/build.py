@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import Change, ChangeKind, Episode, Reason, WatchKey
-from budgetd_rules.meters import Account, Kind, MeterKey, Reading, View, view
+from budgetd_rules.meters import Account, MeterKey, Reading, View, view
 from budgetd_rules.rule import Clockwork, Level, Rule, RuleText, Selector, Steps, build_rule
 from budgetd_rules.values import UNKNOWN, Value
 

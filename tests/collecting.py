@@ -12,7 +12,7 @@ from budgetd.collect.extract import interview
 from budgetd.collect.provider import Provider, load_provider, load_providers
 from budgetd.collect.texts import hide
 from budgetd.http import Answer
-from budgetd_rules.meters import FIELD_TYPES
+from budgetd_rules.kinds import FIELD_TYPES
 from budgetd_rules.polls import Poll
 from budgetd_rules.values import Unlimited, Value, ValueType
 

@@ -28,7 +28,7 @@ from budgetd.store.notices import ChannelState, Outcome
 from budgetd.store.polls import Finished
 from budgetd.whereabouts import SYSTEM_CONFIG
 from budgetd_rules.judgement import NoticeState
-from budgetd_rules.meters import Kind
+from budgetd_rules.kinds import Kind
 from budgetd_rules.polls import Cause, Outage, Poll
 from budgetd_rules.settlement import Settled
 from build import minutes, reading

@@ -17,7 +17,7 @@ from budgetd.store import notices
 from budgetd.store.holds import add_hold
 from budgetd.store.notices import ChannelState, Outcome
 from budgetd_rules.holds import Hold, HoldKind
-from budgetd_rules.meters import Kind
+from budgetd_rules.kinds import Kind
 from build import NOON, minutes, reading
 from house import House
 

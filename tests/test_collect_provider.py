@@ -7,7 +7,7 @@ import pytest
 
 from budgetd.collect.provider import CATALOG, load_provider, load_providers
 from budgetd.errors import ConfigError
-from budgetd_rules.meters import Kind
+from budgetd_rules.kinds import Kind
 from budgetd_rules.polls import Cause
 from collecting import HEAD, make_provider, write_provider
 

@@ -27,8 +27,8 @@ from budgetd.errors import ConfigError
 from budgetd.planning import make_plan
 from budgetd.rulefiles import LARGEST
 from budgetd.whereabouts import SYSTEM_CONFIG, find_config
+from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import ChangeKind
-from budgetd_rules.meters import Kind
 from conftest import WriteConfig
 
 CANARY = "canary-3f9b27c1"

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budgetd_rules.encoding import Written, at, maybe_at, maybe_when, read_value, when, write_value
-from budgetd_rules.meters import FIELD_TYPES, require_utc
+from budgetd_rules.kinds import FIELD_TYPES
+from budgetd_rules.meters import require_utc
 from budgetd_rules.values import UNKNOWN, UNLIMITED, Value, ValueType
 from build import NOON
 

@@ -11,8 +11,9 @@ from budgetd_rules.explanation import Explanation, Known, explain
 from budgetd_rules.gates import Answer, Condition, Gate
 from budgetd_rules.holds import Hold, HoldKind, Holds
 from budgetd_rules.judgement import Route, Routing, Ruleset, judge
+from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import ChangeKind, Reason, Watch, WatchKey
-from budgetd_rules.meters import Account, Kind, Reading
+from budgetd_rules.meters import Account, Reading
 from budgetd_rules.ourselves import NEVER_STALE
 from budgetd_rules.rule import Clockwork, Level, Rule, Selector, Steps
 from budgetd_rules.values import UNKNOWN

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from budgetd_rules.expressions import ExpressionError, compile_expression
-from budgetd_rules.meters import FIELD_TYPES
+from budgetd_rules.kinds import FIELD_TYPES
 from budgetd_rules.values import UNKNOWN, UNLIMITED, Value
 
 EXAMPLES = int(os.environ.get("BUDGETD_FUZZ_EXAMPLES", "1000000"))

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budgetd_rules.judgement import Heard, Judgement, Notice, Route, Routing, Ruleset, judge, owe
+from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import ChangeKind, Reason, Watch, WatchKey
-from budgetd_rules.meters import Account, Kind, MeterKey, Reading, View, view
+from budgetd_rules.meters import Account, MeterKey, Reading, View, view
 from budgetd_rules.rule import Clockwork, Level, Rule, Selector
 from build import NOON, STALE_AFTER, account, change, minutes, reading, rule
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from budgetd_rules.entries import Fact
 from budgetd_rules.formats import Format, write
+from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import ChangeKind, Episode, Reason
 from budgetd_rules.messages import Message, compose
-from budgetd_rules.meters import Account, Kind, View, view
+from budgetd_rules.meters import Account, View, view
 from budgetd_rules.rule import Level, Rule
 from budgetd_rules.settlement import Line, Told
 from budgetd_rules.values import UNKNOWN, UNLIMITED, Value

@@ -9,12 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from budgetd_rules.kinds import FIELD_TYPES, KINDS, Kind
 from budgetd_rules.meters import (
     DAY,
-    FIELD_TYPES,
     HOUR,
-    KINDS,
-    Kind,
     MeterKey,
     Reading,
     View,

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from budgetd_rules.handover import heir
 from budgetd_rules.judgement import Route, Routing, owe
+from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import Change, ChangeKind
-from budgetd_rules.meters import Account, Kind, view
+from budgetd_rules.meters import Account, view
 from budgetd_rules.ourselves import ACCOUNT, BROKEN, NOT_COMPOSED, channel_of, own_meters, own_reading, send_cause
 from budgetd_rules.polls import Cause
 from budgetd_rules.wording import describe

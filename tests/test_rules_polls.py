@@ -7,7 +7,8 @@ from itertools import pairwise
 import pytest
 
 from budgetd_rules.encoding import read_value, write_value
-from budgetd_rules.meters import Kind, MeterKey, view
+from budgetd_rules.kinds import Kind
+from budgetd_rules.meters import MeterKey, view
 from budgetd_rules.polls import Cause, Connection, Outage, Poll, connect, connection_reading, worst_cause
 from budgetd_rules.values import UNKNOWN, Value
 from build import NOON, STALE_AFTER, minutes

@@ -6,8 +6,9 @@ from decimal import Decimal
 import pytest
 
 from budgetd_rules.evaluation import evaluate
+from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import Change, ChangeKind, Reason, Watch, WatchKey
-from budgetd_rules.meters import Kind, Reading, view
+from budgetd_rules.meters import Reading, view
 from budgetd_rules.rule import Rule, Steps
 from budgetd_rules.watches import step
 from build import NOON, STALE_AFTER, minutes, reading, rule

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from budgetd_rules.meters import KINDS, Kind
+from budgetd_rules.kinds import KINDS, Kind
 from budgetd_rules.rule import Clockwork, Level, Rule, RuleError, RuleText, Selector, Steps, build_rule
 from build import account, rule
 

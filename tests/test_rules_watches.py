@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budgetd_rules.evaluation import Verdict, evaluate
+from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import Change, ChangeKind, Episode, Reason, Watch, WatchKey
-from budgetd_rules.meters import Kind, Reading, view
+from budgetd_rules.meters import Reading, view
 from budgetd_rules.rule import Clockwork, Level, Rule, Steps
 from budgetd_rules.values import UNKNOWN, Truth, Value
 from budgetd_rules.watches import Step, end, park, step

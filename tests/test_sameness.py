@@ -15,7 +15,7 @@ from budgetd.store import database, polls
 from budgetd.store.polls import Finished
 from budgetd_rules.explanation import Known, explain
 from budgetd_rules.judgement import Routing, Ruleset, judge
-from budgetd_rules.meters import Kind
+from budgetd_rules.kinds import Kind
 from budgetd_rules.polls import CONNECTION, Cause, Outage, Poll
 from build import NOON, account, minutes, reading, rule, viewed
 from conftest import WriteConfig

@@ -14,8 +14,8 @@ from budgetd.credentials import Secret
 from budgetd.errors import ConfigError
 from budgetd.planning import Outline, Plan, make_outline, make_plan
 from budgetd_rules.judgement import Route
+from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import ChangeKind
-from budgetd_rules.meters import Kind
 from budgetd_rules.rule import Clockwork, Level, Steps
 from budgetd_rules.schedules import Quiet, parse_range
 from conftest import WriteConfig

@@ -12,8 +12,9 @@ from budgetd.planning import Outline
 from budgetd.validation import did_you_mean
 from budgetd_rules.explanation import supposed
 from budgetd_rules.judgement import FROM_HISTORY, Route
+from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import ChangeKind, Watch, WatchKey
-from budgetd_rules.meters import Account, Kind, family
+from budgetd_rules.meters import Account, family
 from budgetd_rules.ourselves import ACCOUNT, own_meters
 from budgetd_rules.polls import CONNECTION
 from budgetd_rules.rule import Level, Rule

@@ -8,8 +8,8 @@ from budgetd.views import Json, hold_json, reading_json
 from budgetd_rules.encoding import at, maybe_at, write_value
 from budgetd_rules.explanation import Explanation, Routed
 from budgetd_rules.gates import Condition, Gate
+from budgetd_rules.kinds import KINDS, Kind
 from budgetd_rules.memory import Episode, Stretch, Watch
-from budgetd_rules.meters import KINDS, Kind
 from budgetd_rules.rule import Level
 from budgetd_rules.values import Value
 

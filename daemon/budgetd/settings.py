@@ -14,8 +14,8 @@ from budgetd.credentials import KeySource, Secret, SecretSource
 from budgetd.durations import Duration
 from budgetd.validation import TAG, did_you_mean
 from budgetd_rules.appointments import Appointment, parse_appointment
+from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import ChangeKind
-from budgetd_rules.meters import Kind
 
 SHORTEST_INTERVAL: Final = timedelta(seconds=1)
 

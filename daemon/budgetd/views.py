@@ -12,8 +12,9 @@ from budgetd_rules.appointments import Report
 from budgetd_rules.encoding import at, maybe_at, write_value
 from budgetd_rules.holds import Hold, HoldKind
 from budgetd_rules.judgement import NoticeState
+from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import Change
-from budgetd_rules.meters import Kind, View
+from budgetd_rules.meters import View
 from budgetd_rules.polls import Outage, Poll
 
 Json = dict[str, Any]

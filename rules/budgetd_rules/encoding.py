@@ -3,7 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 
-from budgetd_rules.meters import FIELD_TYPES
+from budgetd_rules.kinds import FIELD_TYPES
 from budgetd_rules.values import UNKNOWN, UNLIMITED, Unknown, Unlimited, Value, ValueType
 
 Written = str | bool | None

@@ -9,8 +9,9 @@ from datetime import datetime, tzinfo
 from decimal import Decimal
 
 from budgetd_rules.evaluation import evaluate
+from budgetd_rules.kinds import KINDS
 from budgetd_rules.memory import Change, Reason
-from budgetd_rules.meters import KINDS, Account, View
+from budgetd_rules.meters import Account, View
 from budgetd_rules.ourselves import channel_of
 from budgetd_rules.rule import Rule
 from budgetd_rules.settlement import Line, Told

@@ -12,8 +12,9 @@ from budgetd_rules.evaluation import evaluate, look_up
 from budgetd_rules.gates import Case, Gate, fields_gate, judged_gates, same_as_gates, selector_gate
 from budgetd_rules.holds import Holds
 from budgetd_rules.judgement import AT_ONCE, Heard, Judgement, Routing, Ruleset, judge, owe
+from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import Change, ChangeKind, Episode, Reason, Watch, WatchKey
-from budgetd_rules.meters import Account, Kind, View
+from budgetd_rules.meters import Account, View
 from budgetd_rules.rule import Level, Rule
 from budgetd_rules.sending import Escalation, escalation_gates, hold_gates, quiet_gates
 

@@ -11,8 +11,9 @@ from enum import StrEnum
 
 from budgetd_rules.evaluation import Verdict
 from budgetd_rules.expressions import Expression, Lookup
+from budgetd_rules.kinds import KINDS, Kind
 from budgetd_rules.memory import Change, ChangeKind, Reason, Stretch, Watch
-from budgetd_rules.meters import KINDS, Account, Kind, View
+from budgetd_rules.meters import Account, View
 from budgetd_rules.ourselves import NEVER_STALE
 from budgetd_rules.reminders import next_reminder, passed_steps
 from budgetd_rules.rule import Clockwork, Level, Rule, Selector

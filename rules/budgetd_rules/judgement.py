@@ -12,8 +12,9 @@ from typing import Final
 from budgetd_rules.appointments import Diary
 from budgetd_rules.evaluation import decisive_values, evaluate
 from budgetd_rules.handover import heir
+from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import Change, ChangeKind, Episode, Reason, Watch, WatchKey
-from budgetd_rules.meters import Account, Kind, MeterKey, View
+from budgetd_rules.meters import Account, MeterKey, View
 from budgetd_rules.ourselves import OURSELVES, channel_of
 from budgetd_rules.rule import Level, Rule
 from budgetd_rules.schedules import Quiet

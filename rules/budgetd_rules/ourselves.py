@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from budgetd_rules.meters import Account, Kind, MeterKey, Reading
+from budgetd_rules.kinds import Kind
+from budgetd_rules.meters import Account, MeterKey, Reading
 from budgetd_rules.polls import NO_CAUSE, Cause
 from budgetd_rules.values import Value
 

@@ -7,7 +7,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-from budgetd_rules.meters import Kind, MeterKey, Reading, require_utc
+from budgetd_rules.kinds import Kind
+from budgetd_rules.meters import MeterKey, Reading, require_utc
 from budgetd_rules.values import Value
 
 CONNECTION: Final = "connection"

@@ -4,8 +4,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import Change, ChangeKind, Reason, Rollover, Watch, episode_id
-from budgetd_rules.meters import HOUR, Kind, View
+from budgetd_rules.meters import HOUR, View
 from budgetd_rules.reminders import passed_steps
 from budgetd_rules.rule import Level, Rule
 from budgetd_rules.values import UNKNOWN

@@ -11,7 +11,8 @@ from itertools import pairwise
 from typing import Final
 
 from budgetd_rules.expressions import Expression, ExpressionError, compile_condition
-from budgetd_rules.meters import FIELD_TYPES, KINDS, Account, Kind, family
+from budgetd_rules.kinds import FIELD_TYPES, KINDS, Kind
+from budgetd_rules.meters import Account, family
 from budgetd_rules.values import ValueType
 
 EASE_FOR: Final = timedelta(hours=1)

@@ -15,8 +15,9 @@ from decimal import Decimal
 from typing import Final
 
 from budgetd_rules.evaluation import Verdict
+from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import Change, ChangeKind, Episode, Reason, Stretch, Watch, episode_id
-from budgetd_rules.meters import Kind, View
+from budgetd_rules.meters import View
 from budgetd_rules.rearming import follow_currency, follow_window, note_changes
 from budgetd_rules.reminders import passed_steps, reminder_due, wake_at
 from budgetd_rules.rule import Level, Rule

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, tzinfo
 from decimal import ROUND_DOWN, Decimal
 from typing import Final
 
-from budgetd_rules.meters import Kind, View
+from budgetd_rules.kinds import Kind
+from budgetd_rules.meters import View
 from budgetd_rules.ourselves import CONFIG, OURSELVES, STORE, channel_of
 from budgetd_rules.supplied import harmless
 from budgetd_rules.values import UNKNOWN, Unknown, Unlimited, Value

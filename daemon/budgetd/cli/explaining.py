@@ -20,7 +20,8 @@ from budgetd.validation import did_you_mean
 from budgetd_rules.explanation import Explanation, Known
 from budgetd_rules.explanation import explain as explain_watches
 from budgetd_rules.holds import Holds
-from budgetd_rules.meters import KINDS, Account, Kind, MeterKey, family
+from budgetd_rules.kinds import KINDS, Kind
+from budgetd_rules.meters import Account, MeterKey, family
 from budgetd_rules.ourselves import OURSELVES, own_meters
 from budgetd_rules.polls import CONNECTION
 from budgetd_rules.rule import Selector

@@ -13,7 +13,8 @@ from budgetd.collect.tables import MeterTable, ProviderTable, WithinTable
 from budgetd.collect.values import NOUNS, Reader
 from budgetd.validation import did_you_mean
 from budgetd_rules.expressions import ExpressionError, compile_condition, compile_expression
-from budgetd_rules.meters import FIELD_TYPES, KINDS, Kind, MeterKey, Reading, view
+from budgetd_rules.kinds import FIELD_TYPES, KINDS, Kind
+from budgetd_rules.meters import MeterKey, Reading, view
 from budgetd_rules.values import UNKNOWN, Value, ValueType
 
 # In a path to what names an item, it stands for the name that an object has the item under.

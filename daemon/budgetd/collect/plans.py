@@ -10,7 +10,7 @@ from budgetd.collect.paths import Path
 from budgetd.collect.templates import Known
 from budgetd.collect.values import Reader
 from budgetd_rules.expressions import Expression
-from budgetd_rules.meters import Kind
+from budgetd_rules.kinds import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

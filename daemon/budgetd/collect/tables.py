@@ -26,7 +26,7 @@ from budgetd.collect.request_tables import ActionTable, RequestTable
 from budgetd.collect.templates import API_KEY, names_in
 from budgetd.collect.times import Encoding
 from budgetd.durations import Duration
-from budgetd_rules.meters import Kind
+from budgetd_rules.kinds import Kind
 
 
 class AuthTable(Table):

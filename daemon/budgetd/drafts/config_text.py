@@ -7,7 +7,8 @@ from typing import Final
 
 from budgetd.drafts.kept import Kept
 from budgetd.drafts.toml import inline_table, key_text, quoted
-from budgetd_rules.meters import Kind, View
+from budgetd_rules.kinds import Kind
+from budgetd_rules.meters import View
 from budgetd_rules.values import UNKNOWN
 from budgetd_rules.wording import show
 

@@ -10,7 +10,7 @@ from budgetd.drafts.others import TYPES, Part, first_of, part_of
 from budgetd.drafts.proposal import FieldDraft, MeterDraft, Proposal
 from budgetd.drafts.roles import Role
 from budgetd.drafts.shaping import Parts, shape
-from budgetd_rules.meters import Kind
+from budgetd_rules.kinds import Kind
 from budgetd_rules.values import ValueType
 
 _NOUNS: Final = {ValueType.NUMBER: "number", ValueType.TIME: "date", ValueType.BOOL: "true or false"}

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from budgetd.drafts.leaves import Leaf, Path, jmespath, words_of
-from budgetd_rules.meters import Kind
+from budgetd_rules.kinds import Kind
 from budgetd_rules.polls import CONNECTION
 from budgetd_rules.values import ValueType
 

@@ -8,7 +8,7 @@ from budgetd.drafts.leaves import Leaf, Path, words_of
 from budgetd.drafts.others import Part, first_of
 from budgetd.drafts.proposal import FieldDraft, MeterDraft
 from budgetd.drafts.roles import PURSE, Role, Strength, home_of, stem
-from budgetd_rules.meters import Kind
+from budgetd_rules.kinds import Kind
 from budgetd_rules.values import ValueType
 
 Parts = Sequence[tuple[Part, Leaf]]

@@ -14,7 +14,8 @@ from typing import Any, Final
 from budgetd.durations import parse_duration
 from budgetd.ruletests.shapes import MeterKeys, MeterTable
 from budgetd.validation import did_you_mean
-from budgetd_rules.meters import FIELD_TYPES, KINDS, Kind, MeterKey, Reading, family
+from budgetd_rules.kinds import FIELD_TYPES, KINDS, Kind
+from budgetd_rules.meters import MeterKey, Reading, family
 from budgetd_rules.ourselves import OURSELVES
 from budgetd_rules.polls import Cause, Outage, Poll
 from budgetd_rules.values import UNKNOWN, UNLIMITED, Value, ValueType

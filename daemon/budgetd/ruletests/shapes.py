@@ -9,8 +9,8 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from budgetd.durations import Duration, DurationOrZero, parse_duration
 from budgetd.settings import Interval, Name, Table
+from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import Reason
-from budgetd_rules.meters import Kind
 from budgetd_rules.polls import Cause
 
 

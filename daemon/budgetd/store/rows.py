@@ -7,8 +7,9 @@ from decimal import Decimal
 from typing import Any
 
 from budgetd_rules.encoding import at, maybe_at, maybe_when, read_value, when, write_value
+from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import Change, ChangeKind, Episode, Reason, Rollover, Stretch, Watch, WatchKey
-from budgetd_rules.meters import Kind, MeterKey, Reading
+from budgetd_rules.meters import MeterKey, Reading
 from budgetd_rules.rule import Level
 from budgetd_rules.values import UNKNOWN, Value
 
