@@ -11,10 +11,10 @@ from markdown_it import MarkdownIt
 
 from budgetd_rules.entries import Fact
 from budgetd_rules.kinds import Kind
+from budgetd_rules.lines import Line, Told
 from budgetd_rules.memory import ChangeKind
 from budgetd_rules.messages import Message, compose
 from budgetd_rules.meters import Account, Reading, view
-from budgetd_rules.settlement import Line, Told
 from build import STALE_AFTER, account, change, episode, minutes, reading, rule
 
 TEXTS: Final = {

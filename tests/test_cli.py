@@ -29,8 +29,8 @@ from budgetd.store.polls import Finished
 from budgetd.whereabouts import SYSTEM_CONFIG
 from budgetd_rules.judgement import NoticeState
 from budgetd_rules.kinds import Kind
+from budgetd_rules.lines import Settled
 from budgetd_rules.polls import Cause, Outage, Poll
-from budgetd_rules.settlement import Settled
 from build import minutes, reading
 from conftest import WriteConfig
 

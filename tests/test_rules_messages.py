@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from budgetd_rules.entries import Fact
 from budgetd_rules.formats import Format, write
 from budgetd_rules.kinds import Kind
+from budgetd_rules.lines import Line, Told
 from budgetd_rules.memory import ChangeKind, Episode, Reason
 from budgetd_rules.messages import Message, compose
 from budgetd_rules.meters import Account, View, view
 from budgetd_rules.rule import Level, Rule
-from budgetd_rules.settlement import Line, Told
 from budgetd_rules.values import UNKNOWN, UNLIMITED, Value
 from budgetd_rules.wording import describe, moment, show, show_percent
 from build import NOON, STALE_AFTER, account, change, episode, minutes, reading, rule

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from budgetd_rules.holds import Hold, HoldKind, Holds
 from budgetd_rules.judgement import PARKED, QUIET, Notice, NoticeState
+from budgetd_rules.lines import Line, Owed, Settled, Settlement, Told, receipts
 from budgetd_rules.memory import Change, ChangeKind, Episode, Reason
 from budgetd_rules.rule import Level
 from budgetd_rules.schedules import Quiet, parse_range
-from budgetd_rules.settlement import LOOK_AT_PARKED, NO_HOLDS, Line, Owed, Settled, Settlement, Told, receipts, settle
+from budgetd_rules.settlement import LOOK_AT_PARKED, NO_HOLDS, settle
 from build import NOON, change, episode, minutes
 
 WARNING, CRITICAL = Level.WARNING, Level.CRITICAL

@@ -12,8 +12,8 @@ from typing import Final
 
 from budgetd_rules.entries import Entry, Fact, entry
 from budgetd_rules.formats import Block, Code, Format, Link, Part, Row, write
+from budgetd_rules.lines import Told
 from budgetd_rules.rule import Level
-from budgetd_rules.settlement import Told
 
 LINES_IN_FULL: Final = 8
 LINES_WITH_COURSE: Final = 100

@@ -14,12 +14,13 @@ from typing import Final
 from budgetd_rules.burn import Run, burn_per_day
 from budgetd_rules.entries import Fact
 from budgetd_rules.judgement import AT_ONCE, OF_CONFIG, Notice, NoticeState, Routing, Ruleset, judge
+from budgetd_rules.lines import Line, Owed, Settled, Settlement
 from budgetd_rules.memory import Change, Episode, Watch, WatchKey
 from budgetd_rules.messages import Message, compose
 from budgetd_rules.meters import Account, MeterKey, Reading, View, family, view
 from budgetd_rules.polls import CONNECTION, Connection, Poll, connect, connection_reading
 from budgetd_rules.schedules import Quiet
-from budgetd_rules.settlement import Line, Owed, Settled, Settlement, settle
+from budgetd_rules.settlement import settle
 from budgetd_rules.values import UNKNOWN, Number
 
 JUDGE_EVERY: Final = timedelta(minutes=1)

@@ -8,11 +8,11 @@ from typing import Final
 
 from budgetd_rules.entries import Fact
 from budgetd_rules.kinds import Kind
+from budgetd_rules.lines import Line, Told
 from budgetd_rules.memory import Change, ChangeKind, Episode, Reason, WatchKey
 from budgetd_rules.messages import LINES_IN_FULL, Message, compose
 from budgetd_rules.meters import DAY, HOUR, Account, MeterKey, Reading, view
 from budgetd_rules.rule import EASE_FOR, Level, Rule, RuleText, Selector, build_rule
-from budgetd_rules.settlement import Line, Told
 from budgetd_rules.values import Value
 
 

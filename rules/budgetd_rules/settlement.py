@@ -7,13 +7,13 @@ notices of an episode become one line that tells the newest truth, or none, and 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from itertools import groupby
 from typing import Final
 
 from budgetd_rules.holds import Hold, Holds
-from budgetd_rules.judgement import OF_CONFIG, PARKED, QUIET, Notice, NoticeState
-from budgetd_rules.memory import Change, ChangeKind, Episode, WatchKey
+from budgetd_rules.judgement import OF_CONFIG, PARKED, QUIET, NoticeState
+from budgetd_rules.lines import Line, Owed, Settled, Settlement, Told
+from budgetd_rules.memory import ChangeKind, Episode, WatchKey
 from budgetd_rules.rule import Level
 from budgetd_rules.schedules import Quiet
 
@@ -21,80 +21,6 @@ NO_HOLDS: Final = Holds()
 ALWAYS_AUDIBLE: Final = Quiet()
 # How often it is seen whether what is parked is over; that it is back is seen at once.
 LOOK_AT_PARKED: Final = timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owed:
-    """A notice that waits, with its change, how often it was tried, and whether a try's outcome is unknown.
-
-    `handed`: why another channel was not told it, where it is told here instead.
-    """
-
-    notice: Notice
-    change: Change
-    attempts: int = 0
-    outcome_unknown: bool = False
-    handed: str | None = None
-
-
-class Told(StrEnum):
-    """What a line tells."""
-
-    OPENED = "opened"
-    WORSENED = "worsened"
-    REMINDED = "reminded"
-    RESOLVED = "resolved"
-    NOTED = "noted"
-    PASSED = "passed"
-    """Opened and resolved before it could be told: one line says both."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One episode's newest truth, or one thing noted, and the notices that it settles, oldest first.
-
-    `may_repeat`: an earlier attempt to tell just this has an unknown outcome.
-    """
-
-    told: Told
-    episode: Episode | None
-    change: Change
-    notices: tuple[str, ...]
-    attempts: int = 0
-    may_repeat: bool = False
-    handed: str | None = None
-
-    @property
-    def newest(self) -> str:
-        return self.notices[-1]
-
-    @property
-    def level(self) -> Level:
-        """As it stands now."""
-        return self.episode.level if self.episode else Level.INFO
-
-    @property
-    def is_over(self) -> bool:
-        return self.told in (Told.RESOLVED, Told.PASSED)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
-    """A notice's new state; one that is held is looked at again at `due_at`, or when its `hold` is ended."""
-
-    notice: str
-    state: NoticeState
-    reason: str
-    hold: str | None = None
-    due_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
-    """The lines to send now, most urgent first, and the notices that are settled without being sent."""
-
-    lines: tuple[Line, ...]
-    settled: tuple[Settled, ...]
 
 
 def settle(
@@ -323,12 +249,3 @@ def _line(told: Told, subject: _Subject, telling: Owed) -> Line:
 def _urgency(line: Line) -> tuple[bool, int, datetime, str, str]:
     since = line.episode.opened_at if line.episode else line.change.at
     return line.is_over, -line.level, since, line.change.key.account, line.change.id
-
-
-def receipts(line: Line) -> list[Settled]:
-    """The states of a line's notices once it was sent: the newest is what was said, the others went into it."""
-    *older, newest = line.notices
-    collapsed = [
-        Settled(notice=notice, state=NoticeState.COLLAPSED, reason=f"told together with {newest}") for notice in older
-    ]
-    return [*collapsed, Settled(notice=newest, state=NoticeState.SENT, reason=line.told)]
