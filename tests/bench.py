@@ -36,33 +36,32 @@ INTERVAL = 10
 WARM_UP = 12.0
 MEASURED = 20.0
 CROSSINGS = 15
-LOW = "900.00"
+LOW = 900
+
+GRANTED = 50_000
 
 BILLING = {
-    "balance_expiry": "2027-06-23T10:00:00Z",
-    "organization": 37,
-    "credits_remaining": "7436.08",
-    "credits_used": "36462.14",
-    "initial_balance": "50000.00",
-    "subscription_status": {
-        "status": "active",
-        "is_active": True,
-        "is_trial": False,
-        "pack_name": "Enterprise",
-        "expire_at": "2027-06-15T10:00:00Z",
-        "last_payment_at": "2026-05-15T10:00:00Z",
-        "days_until_expiry": 34,
-        "created_at": "2025-08-01T09:00:00Z",
-        "pack": {
-            "name": "Enterprise",
-            "max_concurrent_runs_limit": 50,
-            "max_agents_limit": 20,
-            "billing_type": "subscription",
-            "subscription_overage": "0.08",
-        },
-    },
-    "created_at": "2024-01-15T10:30:00Z",
-    "updated_at": "2026-05-12T14:25:30Z",
+    "uuid": "0b1c2d3e-0000-4000-8000-000000000001",
+    "workspaceUuid": "0b1c2d3e-0000-4000-8000-000000000002",
+    "provider": "stripe",
+    "customerStripeId": "cus_123",
+    "subscriptionStatus": "active",
+    "subscriptionAvailableCreditsCount": GRANTED,
+    "additionalAvailableCreditsCount": 0,
+    "hasCredits": True,
+    "creditsOverageBehaviors": [{"unit": "billing.credits", "action": "deny"}],
+    "createdAt": "2025-01-01T00:00:00.000Z",
+    "updatedAt": "2025-01-15T08:00:00.000Z",
+    "plan": "self-serve",
+    "cadence": "monthly",
+    "fixedPrice": 9900,
+    "conversionRate": 1,
+    "startAt": "2025-01-01T00:00:00.000Z",
+    "resetAt": "2030-02-01T00:00:00.000Z",
+    "endAt": "2031-01-01T00:00:00.000Z",
+    "hasPendingChange": False,
+    "futureChange": None,
+    "topup": None,
 }
 
 RULES = """
@@ -82,10 +81,10 @@ warning = "failures >= 3"
 
 
 class Vendor:
-    """The vendor, in a process of its own: `/set/AMOUNT` sets the balance, anything else is billing info."""
+    """The vendor, in a process of its own: `/set/AMOUNT` sets the balance, anything else is the subscription."""
 
     def __init__(self) -> None:
-        self.balance, self.requests, self.low_since = "7436.08", 0, 0.0
+        self.balance, self.requests, self.low_since = 7436, 0, 0.0
 
     async def run(self) -> None:
         server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
@@ -105,13 +104,13 @@ class Vendor:
 
     def answer(self, path: str) -> dict[str, object]:
         if path.startswith("/set/"):
-            self.balance, self.low_since = path.removeprefix("/set/"), 0.0
+            self.balance, self.low_since = int(path.removeprefix("/set/")), 0.0
         if path.startswith("/set/") or path == "/state":
             return {"requests": self.requests, "low_since": self.low_since}
         self.requests += 1
         if self.balance == LOW and not self.low_since:
             self.low_since = time.monotonic()
-        return BILLING | {"credits_remaining": self.balance}
+        return {"subscription": BILLING | {"subscriptionCreditsUsedCount": GRANTED - self.balance}}
 
 
 async def bare(url: str) -> float:
@@ -120,7 +119,7 @@ async def bare(url: str) -> float:
 
         async def get(count: int) -> None:
             for _ in range(count):
-                (await client.get(url, headers={"X-CEKURA-API-KEY": "key"})).json()
+                (await client.get(url, headers={"Authorization": "Bearer key"})).json()
 
         await get(50)
         began = time.process_time()
@@ -129,7 +128,7 @@ async def bare(url: str) -> float:
 
 
 def write_config(folder: Path, base: str, accounts: int, interval: int, channel: str) -> Path:
-    account = '[accounts.account-{}]\nprovider = "cekura"\napi_key = "key"\nbase_url = "{}"\ninterval = "{}s"\n'
+    account = '[accounts.account-{}]\nprovider = "cargo"\napi_key = "key"\nbase_url = "{}"\ninterval = "{}s"\n'
     parts = [f'[daemon]\nstate = "{folder}/budgetd.db"\n', RULES, channel]
     parts += [account.format(number, base, interval) for number in range(accounts)]
     path = folder / "config.toml"
@@ -169,7 +168,7 @@ async def arrivals(base: str, folder: Path) -> list[float]:
                 await wait_for_messages(inbox, 2 * number + 1)
                 arrived = time.monotonic()
                 took.append(arrived - (await client.get(f"{base}/state")).json()["low_since"])
-                await client.get(f"{base}/set/40000.00")
+                await client.get(f"{base}/set/40000")
                 await wait_for_messages(inbox, 2 * number + 2)
             service.stop()
             await running

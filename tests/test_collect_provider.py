@@ -3,8 +3,12 @@
 from datetime import timedelta
 from pathlib import Path
 
+import jmespath
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from budgetd.collect.paths import compile_path
 from budgetd.collect.provider import CATALOG, load_provider, load_providers
 from budgetd.errors import ConfigError
 from budgetd_rules.kinds import Kind
@@ -438,3 +442,16 @@ def test_an_action_that_does_not_fit_is_told(old: str, new: str, problem: str, t
     with pytest.raises(ConfigError) as caught:
         load_provider(write_provider(tmp_path, text.replace(old, new, 1)))
     assert problem in str(caught.value)
+
+
+SHAPES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text("abc", max_size=1) | st.decimals(allow_nan=False),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["a", "b", "$c"]), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(names=st.lists(st.sampled_from(["a", "b", "$c"]), min_size=1, max_size=4), document=SHAPES)
+def test_a_path_of_names_alone_finds_what_jmespath_finds(names: list[str], document: object) -> None:
+    text = ".".join(f'"{name}"' for name in names)
+    assert compile_path(text).search(document) == jmespath.search(text, document)
