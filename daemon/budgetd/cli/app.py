@@ -196,7 +196,8 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     printer = make_printer(outline, now)
     if db is None:
         printer.say(f"{outline.config.state}: nothing yet: the daemon has not run on this config")
-    printer.accounts([(one, account.same_as, list(viewed.get(one.name, {}).values())) for one, account in accounts])
+    rows = [(one, account.same_as, list(viewed.get(one.name, {}).values())) for one, account in accounts]
+    printer.accounts(rows, found.episodes)
     printer.say("")
     if found.episodes:
         printer.episodes(found.episodes)

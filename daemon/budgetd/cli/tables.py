@@ -1,6 +1,7 @@
 """What the verbs print for people: tables on a terminal, the same text without colour elsewhere."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Final
 
@@ -19,7 +20,7 @@ from budgetd_rules.appointments import Report
 from budgetd_rules.holds import Hold, HoldKind
 from budgetd_rules.judgement import NoticeState
 from budgetd_rules.kinds import KINDS
-from budgetd_rules.meters import View
+from budgetd_rules.meters import MeterKey, View, family
 from budgetd_rules.polls import Outage, Poll
 from budgetd_rules.rule import Level
 from budgetd_rules.supplied import harmless, one_line
@@ -33,6 +34,8 @@ _STATE_STYLES: Mapping[NoticeState, str] = {
     NoticeState.WAITING: "yellow",
 }
 _LONGEST_WHY: Final = 120
+# Of a list's meters that are more than so many, one fewer is shown: a vendor may have hundreds of prices.
+_MANY: Final = 4
 
 
 class Printer:
@@ -61,10 +64,13 @@ class Printer:
         self._console.print(table)
 
     def poll(self, poll: Poll, views: Sequence[View]) -> None:
-        """Every field that is known, in the order of the kind."""
+        """Every field that is known, in the order of the kind; of many meters of one list the first."""
         self.say(f"{poll.account} ({poll.provider})", "bold")
         table = self._table("meter", "kind", "field", "value")
-        for view in views:
+        for view, more in _shorten(views):
+            if more:
+                table.add_row(f"{family(view.key.meter)}/…", view.reading.kind, "", _more(more))
+                continue
             for number, name in enumerate(KINDS[view.reading.kind].all):
                 value = view.fields[name]
                 text = self._when(value) if isinstance(value, datetime) else show(value)
@@ -79,15 +85,21 @@ class Printer:
         for outage in outages:
             self.say(f"  {outage.cause} at {outage.request}: {outage.detail}", "red")
 
-    def accounts(self, accounts: Iterable[tuple[AccountStatus, str | None, Sequence[View]]]) -> None:
-        """Each with the account that it is the same as, if any."""
+    def accounts(
+        self, accounts: Iterable[tuple[AccountStatus, str | None, Sequence[View]]], episodes: Iterable[EpisodeStatus]
+    ) -> None:
+        """Each with the account that it is the same as, if any; a meter with an episode is always shown."""
+        alarming = {one.episode.key.of_meter for one in episodes}
         table = self._table("account", "last poll", "meter", "state")
         for account, same_as, views in accounts:
             name, polled = account.name, self._when(account.last_poll)
             if same_as is not None:
                 table.add_row(name, polled, "", f"the same as {same_as}, where its meters are judged")
                 name = polled = ""
-            for view in views:
+            for view, more in _shorten(views, alarming):
+                if more:
+                    table.add_row(name, polled, f"{family(view.key.meter)}/…", _more(more))
+                    continue
                 stale = f", as last read {self._when(view.reading.as_of)}" if view.stale else ""
                 state = describe(view, self._zone, self._now) + stale
                 table.add_row(name, polled, harmless(view.key.meter), state)
@@ -218,6 +230,31 @@ _EVIDENCE: Mapping[str, str] = {
     "confirmed": "confirmed by the vendor's own documents",
     "secondary": "secondary: from others' documents and code",
 }
+
+
+def _shorten(views: Sequence[View], kept: Collection[MeterKey] = ()) -> Iterator[tuple[View, int]]:
+    """Each view to show, and 0; in place of those that a long list leaves out, the first of them and how many."""
+    sizes = Counter(family(view.key.meter) for view in views)
+    shown: Counter[str] = Counter()
+    left_out: dict[str, list[View]] = {}
+    rows: list[View] = []
+    for view in views:
+        name = family(view.key.meter)
+        if sizes[name] <= _MANY or shown[name] < _MANY - 1 or view.key in kept:
+            shown[name] += 1
+            rows.append(view)
+        else:
+            left_out.setdefault(name, []).append(view)
+    last = {family(view.key.meter): view for view in rows}
+    for view in rows:
+        yield view, 0
+        name = family(view.key.meter)
+        if name in left_out and last[name] is view:
+            yield left_out[name][0], len(left_out[name])
+
+
+def _more(count: int) -> str:
+    return f"and {count} more: --json has all"
 
 
 def _name(meter: Meter) -> str:

@@ -1,0 +1,62 @@
+"""The tables of `status` and `poll`: of a long list the first meters, and whatever has an episode."""
+
+import io
+import re
+from collections.abc import Sequence
+from datetime import UTC
+
+import pytest
+from rich.console import Console
+
+from budgetd.cli.tables import Printer
+from budgetd.store.status import AccountStatus, EpisodeStatus
+from budgetd_rules.kinds import Kind
+from budgetd_rules.memory import Episode, WatchKey
+from budgetd_rules.polls import Poll
+from budgetd_rules.rule import Level
+from build import NOON, reading, viewed
+
+
+@pytest.mark.parametrize(
+    ("count", "open_on", "shown"),
+    [
+        pytest.param(1, (), ["price/0"], id="one"),
+        pytest.param(4, (), ["price/0", "price/1", "price/2", "price/3"], id="a few are all shown"),
+        pytest.param(5, (), ["price/0", "price/1", "price/2", "price/… 2"], id="of many the first"),
+        pytest.param(9, (7,), ["price/0", "price/1", "price/2", "price/7", "price/… 5"], id="and what is bad"),
+        pytest.param(
+            5, (3, 4), ["price/0", "price/1", "price/2", "price/3", "price/4"], id="nothing left to leave out"
+        ),
+    ],
+)
+def test_a_long_list_in_status(count: int, open_on: Sequence[int], shown: list[str]) -> None:
+    out = io.StringIO()
+    views = [viewed(reading(f"price/{number}", Kind.CAP, value=1)) for number in range(count)]
+    episodes = [_episode(f"price/{number}") for number in open_on]
+    _printer(out).accounts([(AccountStatus(name="voice"), None, [*views, viewed(reading())])], episodes)
+    assert _meters(out.getvalue()) == [*shown, "credits"]
+
+
+def test_a_long_list_in_poll() -> None:
+    out = io.StringIO()
+    views = [viewed(reading(f"price/{number}", Kind.CAP, value=1)) for number in range(6)]
+    _printer(out).poll(
+        Poll(account="voice", provider="cekura", at=NOON, answered=frozenset(), readings=(), outages=()), views
+    )
+    assert _meters(out.getvalue()) == ["price/0", "price/1", "price/2", "price/… 3"]
+
+
+def _printer(out: io.StringIO) -> Printer:
+    return Printer(Console(file=out, width=200), UTC, NOON)
+
+
+def _episode(meter: str) -> EpisodeStatus:
+    key = WatchKey("low", "voice", meter)
+    episode = Episode(id="abc", key=key, level=Level.WARNING, peak=Level.WARNING, opened_at=NOON)
+    return EpisodeStatus(episode=episode, acked=False, silenced=False)
+
+
+def _meters(table: str) -> list[str]:
+    """The meter of each row; of those left out also how many."""
+    found = re.findall(r"^.*?(price/\d|price/…(?=.*and (\d) more)|credits)", table, re.MULTILINE)
+    return [f"{meter} {count}".strip() for meter, count in found]
