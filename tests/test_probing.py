@@ -170,6 +170,20 @@ def test_lists_and_the_fields_of_their_items(tmp_path: Path) -> None:
     assert (seen.lists, seen.unread) == ((("pots", 2),), ("pots[].left.about", "pots[].size"))
 
 
+def test_what_is_ignored_by_name_and_the_names_of_an_object_are_no_news(tmp_path: Path) -> None:
+    head = HEAD.replace("path =", 'ignored = ["id", "owners[].mail"]\npath =', 1)
+    rest = """
+[meters.price]
+kind = "cap"
+each = "info.prices"
+key = "key"
+value = "item.value"
+"""
+    body = {"id": 1, "prices": {"call": 1, "token": 2}, "fresh": {"id": 3}}
+    seen = only(look(tmp_path, rest, answers(body), head))
+    assert (seen.lists, seen.unread) == ((("price", 2),), ("fresh",))
+
+
 CHAIN = """
 name = "acme"
 title = "Acme"

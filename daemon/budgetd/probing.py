@@ -5,7 +5,7 @@ Of what the vendor sends only the mapped values are kept; of all else, headers a
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -173,7 +173,11 @@ def _look(
         values=values,
         headers=tuple(_name_headers(plan, seen.headers)),
         lists=tuple((meter.name, _count(meter, seen)) for meter in meters),
-        unread=tuple(_unread(document, _names_read(visit.provider, plan)))[:MOST_NAMES],
+        unread=tuple(
+            name
+            for name in _unread(document, _names_read(visit.provider, plan) | _names_listed(meters, seen))
+            if name not in plan.ignored
+        )[:MOST_NAMES],
     )
 
 
@@ -219,11 +223,22 @@ def _name_headers(plan: RequestPlan, headers: Mapping[str, str]) -> Iterator[Hea
 
 
 def _count(meter: Meter, seen: Seen) -> int | None:
+    items = _items(meter, seen)
+    return None if items is None else len(items)
+
+
+def _items(meter: Meter, seen: Seen) -> list[object] | dict[str, object] | None:
     try:
         items = meter.each.path.search(seen.document) if meter.each and seen.state is State.ANSWERED else None
     except PathError:
         return None
-    return len(items) if isinstance(items, list | dict) else None
+    return items if isinstance(items, list | dict) else None
+
+
+def _names_listed(meters: Iterable[Meter], seen: Seen) -> frozenset[str]:
+    """Where an object is the list, its names are items."""
+    found = [_items(meter, seen) for meter in meters]
+    return frozenset[str]().union(*(items for items in found if isinstance(items, dict)))
 
 
 def _names_read(provider: Provider, plan: RequestPlan) -> frozenset[str]:

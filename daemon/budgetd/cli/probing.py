@@ -118,7 +118,8 @@ def _where(value: ValueSeen) -> str:
 
 def _rest(one: RequestSeen) -> Iterator[str]:
     for meter, count in one.lists:
-        yield f"list of the meter {meter}: {'not there' if count is None else f'{count} items'}"
+        items = "not there" if count is None else "1 item" if count == 1 else f"{count} items"
+        yield f"list of the meter {meter}: {items}"
     names = [header.name for header in one.headers]
     perhaps = [header.name for header in one.headers if header.perhaps]
     if names:
