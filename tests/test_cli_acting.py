@@ -178,6 +178,7 @@ def test_an_answer_without_what_it_was_to_show_says_so(act: Command, vendor: Ven
         (("companion", "checkout"), "checkout needs amount: how much, in the smallest unit of the currency (cents)"),
         (("companion", "checkout", "amont=5"), "checkout takes no amont; did you mean amount?"),
         (("companion", "checkout", "amount"), "expected NAME=VALUE, not 'amount'"),
+        (("companion", "checkout", "amount=5", "amount=500"), "amount is given twice"),
         (("companion", "checkout", "amount=-5"), "amount is a whole number above zero"),
         (("companion", "checkout", "amount=4.50"), "amount is a whole number above zero"),
         (("companion", "checkout", "amount=@/nosuch"), "amount: /nosuch: No such file or directory"),

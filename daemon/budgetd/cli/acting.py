@@ -93,12 +93,16 @@ def _report(action: Action, acted: Acted, *, as_json: bool) -> None:
 
 def _gather(action: Action, given: Sequence[str]) -> dict[str, str]:
     """A secret one stands in no process list: it comes from a file (NAME=@FILE), or is asked for."""
-    pairs = dict(_split(text) for text in given)
+    pairs: dict[str, str] = {}
+    for name, text in map(_split, given):
+        if name in pairs:
+            raise UsageError(f"{name} is given twice")
+        pairs[name] = text
     for name, arg in action.args.items():
-        text = pairs.get(name)
-        if text is not None and text.startswith("@"):
-            pairs[name] = _read_file(name, Path(text[1:]))
-        elif arg.secret and text is not None:
+        value = pairs.get(name)
+        if value is not None and value.startswith("@"):
+            pairs[name] = _read_file(name, Path(value[1:]))
+        elif arg.secret and value is not None:
             raise UsageError(f"{name} is a secret, and others can see command lines: leave it out, or {name}=@FILE")
         elif arg.secret:
             pairs[name] = _ask_secret(name, arg.help)
