@@ -138,9 +138,11 @@ def _read_file(name: str) -> bytes:
 def _tell_draft(name: str, file: Path, proposal: Proposal) -> None:
     print(f"{file}: written; a guess by names, so read it through")
     for meter in proposal.meters:
-        each = f" for each of {meter.each}" if meter.each is not None else ""
+        each = "" if meter.each is None else f" for each of {'its items' if meter.each == '@' else meter.each}"
         fields = ", ".join(f"{field} = {draft.text}" for field, draft in meter.fields.items())
         print(f"  {meter.name} ({meter.kind}{each}): {fields}")
     if proposal.left_over:
         print(f"  not mapped, and listed at its end: {len(proposal.left_over)}")
+    if name in load_shelf().providers:
+        print(f"  it replaces the provider {name} that ships; another name keeps both")
     print(f'Next: an account with provider = "{name}" in the config, then `budgetd probe ACCOUNT`')
