@@ -51,7 +51,7 @@ def _cekura_info(books: Books, now: datetime) -> dict[str, Any]:
             "is_trial": False,
             "pack_name": "Enterprise",
             "expire_at": _iso(books.cekura_expires_at),
-            "last_payment_at": _iso(books.cekura_expires_at - 31 * DAY),
+            "last_payment_at": _iso(books.cekura_expires_at - 46 * DAY),
             "days_until_expiry": days,
             "created_at": "2025-08-01T09:00:00Z",
             "pack": {
