@@ -163,6 +163,9 @@ async def _poll_all(plan: Plan, accounts: Sequence[str], now: datetime) -> list[
         await client.aclose()
 
 
+app.command()(probe)
+
+
 @app.command()
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show the accounts, open episodes and channels. As last read by the daemon; nothing is polled."""
@@ -250,7 +253,7 @@ def episodes(
     ended_too: Annotated[bool, typer.Option("--all", help="Ended ones too.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the open episodes. Of one: what happened, whom it was told, and in which words."""
+    """List the open episodes, or show one whole. What happened, whom it was told, and in which words."""
     outline = make_outline(load(config))
     db = database.open_for_reading(outline.config.state)
     now, known = read_clock(), outline.ruleset.accounts
@@ -270,7 +273,6 @@ def episodes(
         printer.say("no episodes" if ended_too else "no open episodes")
 
 
-@app.command()
 def demo() -> None:
     """Watch it work, in under a minute. Four vendors on loopback, a real webhook and a real mailbox."""
     from budgetd.demo.story import run_demo  # noqa: PLC0415 - its servers are of no use to the other verbs
@@ -278,14 +280,14 @@ def demo() -> None:
     run_demo(print)
 
 
-# After those above, in the order of `--help`.
-app.command()(probe)
+# After those above, in the order of `--help`, which has the groups last.
 app.command()(explain)
 app.command()(history)
 app.command()(ack)
 app.command()(silence)
 app.command("act")(start_action)
 app.command("test")(run_tests)
+app.command()(demo)
 app.add_typer(holds_app, name="holds")
 app.add_typer(outbox_app, name="outbox")
 app.add_typer(providers_app, name="providers")
