@@ -1,6 +1,7 @@
 """Commands that print a key: what counts as one, every way to fail, and that nothing is shown or left behind."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import sys
@@ -180,6 +181,37 @@ def test_who_is_given_up_is_killed(
     _wait_until_gone(tmp_path)
     assert _alive(tmp_path) == []
     assert caplog.text == ""
+
+
+def test_who_is_given_up_while_it_starts_is_killed(
+    script: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At each of the turns of the loop in which it starts."""
+    monkeypatch.chdir(tmp_path)
+
+    async def stop(turns: int) -> None:
+        running = asyncio.create_task(Commands().run(secret(script(BEGETS)), tmp_path))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    for turns in range(8):
+        asyncio.run(stop(turns))
+    deadline = time.monotonic() + 5
+    while _others_in(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert _others_in(tmp_path) == []
+
+
+def _others_in(folder: Path) -> list[int]:
+    """Whose working directory it is, besides us."""
+    found = []
+    for one in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if one.pid != os.getpid() and one.cwd() == str(folder):
+                found.append(one.pid)
+    return found
 
 
 def test_nothing_stays_open(script: Write, tmp_path: Path) -> None:

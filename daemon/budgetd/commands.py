@@ -57,18 +57,16 @@ class Commands:
         program = find_program(words, base)
         if program is None:
             raise _FailedError("there is no such program")
+        starting = asyncio.ensure_future(_start(program, words))
         try:
-            transport, process = await asyncio.get_running_loop().subprocess_exec(
-                _Process,
-                program,
-                *(word.reveal() for word in words[1:]),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-                start_new_session=True,  # a group of its own, to be killed with all that it has begun
-            )
+            transport, process = await asyncio.shield(starting)
         except OSError as error:
             raise _FailedError(error.strerror or "it can't be run") from error
+        except asyncio.CancelledError:
+            # asyncio would kill the program alone, and not what it has begun.
+            with suppress(OSError):
+                await _end(*await starting)
+            raise
         try:
             async with asyncio.timeout(self._within.total_seconds()):
                 await process.is_done.wait()
@@ -110,6 +108,18 @@ class _Process(asyncio.SubprocessProtocol):
         if code:
             raise _FailedError(f"exit code {code}" if code > 0 else f"ended by signal {-code}")
         return bytes(self._output)
+
+
+async def _start(program: str, words: Sequence[Secret]) -> tuple[asyncio.SubprocessTransport, _Process]:
+    return await asyncio.get_running_loop().subprocess_exec(
+        _Process,
+        program,
+        *(word.reveal() for word in words[1:]),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,  # a group of its own, to be killed with all that it has begun
+    )
 
 
 async def _end(transport: asyncio.SubprocessTransport, process: _Process) -> None:
