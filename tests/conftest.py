@@ -6,6 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No example is judged by its time: the machine may be busy.
+settings.register_profile("budgetd", deadline=None)
+settings.load_profile("budgetd")
 
 _OURS = ("BUDGETD_", "XDG_")
 _SYSTEMD = ("STATE_DIRECTORY", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC")

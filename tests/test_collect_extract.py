@@ -671,7 +671,7 @@ def mutated(draw: st.DrawFn, tree: Json) -> Json:
 
 
 @pytest.mark.parametrize("provider", DOCUMENTS)
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_a_changed_answer_is_right_unknown_or_named(provider: str, data: st.DataObject) -> None:
     outcomes: dict[str, Outcome] = {
@@ -686,7 +686,7 @@ def test_a_changed_answer_is_right_unknown_or_named(provider: str, data: st.Data
 
 
 @pytest.mark.parametrize("provider", DOCUMENTS)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(body=st.binary(max_size=60) | ANYTHING.map(lambda tree: json.dumps(tree).encode()), status=st.integers(100, 599))
 def test_any_answer_is_read(provider: str, body: bytes, status: int) -> None:
     check(read(provider, **{name: answer(body, status) for name in DOCUMENTS[provider]}))
@@ -700,7 +700,7 @@ NUMBERS = {
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(raw=ANYTHING)
 def test_one_changed_value_changes_no_other(name: str, raw: object) -> None:
     before = read("cekura", info=answer(INFO))

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from budgetd.collect.provider import Provider, load_provider
@@ -136,7 +136,6 @@ def test_a_group_may_have_many_items_but_there_may_not_be_many_groups(provider: 
     assert details(seen)[0].startswith("info malformed: meters.payments.each: has 10,001 items")
 
 
-@settings(deadline=None)
 @given(payments=st.lists(st.tuples(st.sampled_from("abc"), st.integers(-(10**15), 10**15)), max_size=20))
 def test_groups_add_up(provider: Provider, payments: list[tuple[str, int]]) -> None:
     sums: dict[str, int] = defaultdict(int)

@@ -93,7 +93,7 @@ PLANS = [plan for _, plan, _ in FOUND.values()]
 PIECES = st.sampled_from([*'",;= ()@:?*1', "a", "r", "hour", "limit", "\xff", "-", "1.5", "9" * 17, ";r=", "@9e9"])
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(text=st.lists(PIECES, max_size=12).map("".join) | st.text(max_size=20), plan=st.sampled_from(PLANS))
 def test_any_header_is_read_or_refused(text: str, plan: HeaderPlan) -> None:
     try:
@@ -103,7 +103,6 @@ def test_any_header_is_read_or_refused(text: str, plan: HeaderPlan) -> None:
     assert found is None or isinstance(found, str | bool | Decimal | list)
 
 
-@settings(deadline=None)
 @given(
     windows=st.dictionaries(
         st.text(st.characters(min_codepoint=97, max_codepoint=122), min_size=1, max_size=8),

@@ -229,7 +229,7 @@ def test_each_provider_has_documented_answers(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_a_damaged_answer_makes_no_wrong_number(name: str, data: st.DataObject) -> None:
     sample = data.draw(st.sampled_from(SAMPLES[name]))
@@ -250,7 +250,7 @@ ANSWERS: Final = st.builds(
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_any_answers_are_read(name: str, data: st.DataObject) -> None:
     """The documented ones, or anything else, in any order and however many."""
@@ -261,7 +261,7 @@ def test_any_answers_are_read(name: str, data: st.DataObject) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLES)
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(data=st.data())
 def test_no_damage_makes_a_wrong_number(name: str, data: st.DataObject) -> None:
     sample = data.draw(st.sampled_from(SAMPLES[name]))

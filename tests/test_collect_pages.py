@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from budgetd.collect.answers import Outcome
@@ -295,7 +295,6 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-@settings(deadline=None)
 @given(parts=st.lists(st.lists(st.integers(), max_size=4), min_size=1, max_size=19))
 def test_a_list_cut_anywhere_is_the_list(way: str, parts: list[list[int]]) -> None:
     pages = Pages(plan=WAYS[way], redact=hide(KEY))
@@ -315,7 +314,6 @@ ANYTHING = st.recursive(
 
 
 @pytest.mark.parametrize("way", WAYS)
-@settings(deadline=None)
 @given(documents=st.lists(ANYTHING, min_size=1, max_size=4))
 def test_any_answer_is_a_page_or_refused(way: str, documents: list[object]) -> None:
     pages = Pages(plan=WAYS[way], redact=hide(KEY))

@@ -132,7 +132,7 @@ def replayed(events: Sequence[Event], until: datetime, down: Sequence[Down] = ()
     return replay(ROUTED, routing, UTC, events, until, down)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(courses())
 def test_a_replay_gives_what_the_live_run_stored(course: list[Poll]) -> None:
     until = course[-1].at + timedelta(hours=5)
@@ -155,14 +155,12 @@ def _id(change: Change) -> str:
     return change.id
 
 
-@settings(deadline=None)
 @given(courses())
 def test_a_replay_is_the_same_each_time(course: list[Poll]) -> None:
     until = course[-1].at + timedelta(hours=5)
     assert replayed(course, until) == replayed(course, until)
 
 
-@settings(deadline=None)
 @given(courses(), st.data())
 def test_restarts_change_nothing(course: list[Poll], data: st.DataObject) -> None:
     """At each poll after which the service is restarted, everything is judged once more."""
@@ -175,7 +173,6 @@ def test_restarts_change_nothing(course: list[Poll], data: st.DataObject) -> Non
     assert replayed(events, until).changes == replayed(course, until).changes
 
 
-@settings(deadline=None)
 @given(courses())
 def test_each_channel_is_told_each_episode_once_at_a_time(course: list[Poll]) -> None:
     """Never a lonely end, never two openings of one episode, and what was told as open ends where it resolved."""
@@ -191,7 +188,6 @@ def test_each_channel_is_told_each_episode_once_at_a_time(course: list[Poll]) ->
                 assert Told.RESOLVED not in lines[:-1]
 
 
-@settings(deadline=None)
 @given(courses())
 def test_quiet_hours_and_escalations_change_when_is_told_and_not_what_is_known(course: list[Poll]) -> None:
     until = course[-1].at + timedelta(days=3)
@@ -204,7 +200,6 @@ def test_quiet_hours_and_escalations_change_when_is_told_and_not_what_is_known(c
             assert (line.told in (Told.OPENED, Told.WORSENED), line.level) == (True, Level.CRITICAL)
 
 
-@settings(deadline=None)
 @given(courses())
 def test_who_is_told_later_or_in_the_morning_is_told_once_too(course: list[Poll]) -> None:
     done = replayed(course, course[-1].at + timedelta(days=3), routing=WITH_NIGHTS)
