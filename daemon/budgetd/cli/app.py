@@ -233,14 +233,17 @@ def _in_trouble(ourselves: AccountStatus | None) -> AccountStatus | None:
 
 def _print_gaps(printer: Printer, outline: Outline, seen: Sequence[View], unrouted: int) -> None:
     """What nobody would hear of."""
-    unwatched = [
-        f"{one.key.account} {one.key.meter if family(one.key.meter) == one.key.meter else f'{family(one.key.meter)}/…'}"
-        for one in seen
-        if outline.ruleset.accounts[one.key.account].judges(one.reading.kind)
-        and not outline.ruleset.watching(one.key, one.reading.kind)
-    ]
+    unwatched: dict[str, list[str]] = {}
+    for one in seen:
+        account, meter = one.key
+        if outline.ruleset.accounts[account].judges(one.reading.kind) and not outline.ruleset.watching(
+            one.key, one.reading.kind
+        ):
+            shown = meter if family(meter) == meter else f"{family(meter)}/…"
+            unwatched.setdefault(account, []).append(shown)
     if unwatched:
-        printer.say(f"\nwatched by no rule: {', '.join(dict.fromkeys(unwatched))}")
+        gaps = [f"{account} {', '.join(dict.fromkeys(meters))}" for account, meters in unwatched.items()]
+        printer.say(f"\nwatched by no rule: {'; '.join(gaps)}")
     if unrouted:
         why = "no route took them, or only to the channel that fails"
         printer.say(f"\n{unrouted} changes of open episodes were told to no channel: {why}", "yellow")
