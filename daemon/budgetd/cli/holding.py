@@ -121,7 +121,8 @@ def end_hold(hold: Annotated[str, typer.Argument(help="Its id.")], config: Confi
 def appendable(outline: Outline) -> Store:
     db = database.open_for_appending(outline.config.state)
     if db is None:
-        raise UsageError(f"{outline.config.state}: nothing yet: the daemon has not run on this config")
+        what = "nothing yet: the daemon has not run on this config; `budgetd run` makes it"
+        raise UsageError(f"{outline.config.state}: {what}")
     return db
 
 
