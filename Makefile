@@ -19,7 +19,7 @@ demo: setup ## watch the whole thing work: four vendors on loopback, a webhook, 
 	@$(BIN)/budgetd demo
 
 test: setup ## every test that takes seconds
-	@$(BIN)/python -m pytest -q -m 'not slow'
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile -m 'not slow'
 
 test-slow: setup ## the tests that take minutes: kill -9, fuzzing
 	@$(BIN)/python -m pytest -q -m slow

@@ -20,6 +20,11 @@ _TERMINAL = ("FORCE_COLOR", "NO_COLOR", "CLICOLOR_FORCE", "PY_COLORS")
 WriteConfig = Callable[..., Path]
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Two for each core: many a test waits, for a daemon or for what it sends."""
+    return 2 * (os.cpu_count() or 1)
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     for name in list(os.environ):

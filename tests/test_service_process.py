@@ -193,6 +193,7 @@ def hang(stage: Stage) -> Daemon:
     return daemon
 
 
+@pytest.mark.slow
 def test_either_signal_stops_it_in_order_and_in_time_whatever_hangs(stage: Stage) -> None:
     """Three at once, because most of it is waiting: two with sends that hang, and one with a database that is held."""
     with Stage(settings=SETTINGS) as second, Stage(settings=SETTINGS) as third, contextlib.ExitStack() as exits:
@@ -366,6 +367,7 @@ socket.getaddrinfo = getaddrinfo
 """
 
 
+@pytest.mark.slow
 def test_names_that_hang_hold_up_neither_the_others_nor_the_stop(stage: Stage, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(_DEAF_RESOLVER)
     config = stage.folder / "config.toml"
@@ -386,6 +388,7 @@ def test_names_that_hang_hold_up_neither_the_others_nor_the_stop(stage: Stage, t
         assert time.monotonic() - started < 3
 
 
+@pytest.mark.slow
 def test_a_command_that_hangs_holds_up_nobody_and_is_killed_with_all_it_began(stage: Stage) -> None:
     script = stage.folder / "token"
     script.write_text(
@@ -411,6 +414,7 @@ def _runs(pid: int) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_a_database_that_another_holds_loses_nothing_and_repeats_nothing() -> None:
     """It is held from the moment when the first message is out: not even its receipt can be written."""
     holders: list[sqlite3.Connection] = []
@@ -537,6 +541,7 @@ def test_other_quiet_hours_hold_at_once(stage: Stage) -> None:
 # --- acks and silences, by commands beside the running daemon
 
 
+@pytest.mark.slow
 def test_a_silence_holds_and_its_end_tells(stage: Stage) -> None:
     with run(stage).ready() as daemon:
         said = daemon.ask("silence", "--account", "voice-prod", "--for", "1h")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from functools import cache
 from pathlib import Path as FilePath
 from typing import Final
 
@@ -72,10 +73,16 @@ def load_shelf(extra: FilePath | None = None) -> Shelf:
     shipped = {file.stem: file for file in _list_files(CATALOG)}
     for name, file in (shipped | own).items():
         try:
-            providers[name] = load_provider(file)
+            providers[name] = load_provider(file) if name in own else _load_shipped(file)
         except ConfigError as error:
             problems[name] = error.problems
     return Shelf(providers=providers, own=own, problems=problems)
+
+
+@cache
+def _load_shipped(file: FilePath) -> Provider:
+    """Once: they do not change while we run, and there are many."""
+    return load_provider(file)
 
 
 def _list_files(folder: FilePath) -> list[FilePath]:
