@@ -20,6 +20,7 @@ from storm_receivers import MailReceiver, WebReceiver, read_form, read_json
 from storm_world import (
     CLEAR_ABOVE,
     CRITICAL_BELOW,
+    FINE,
     FORM,
     HOOK,
     MAIL,
@@ -172,9 +173,15 @@ class Storm:
         if not self._is_alive:
             self._pass_time(always=True)
             self.start()
+        self._wait_for_silence()
+        # What is open is reminded of as long as it is, and a stop might come between a reminder and its message.
+        self.vendor.move(FINE)
+        self._wait_for_silence()
+        self.stop()
+
+    def _wait_for_silence(self) -> None:
         self.wait_for_polls(3)
         self.wait_until(lambda: not self._waits(), "the last notice")
-        self.stop()
 
     def start(self) -> None:
         # A proxy set for this machine is not on the way to its own loopback. The watchdog makes the heart beat faster.
