@@ -26,7 +26,7 @@ from budgetd.credentials import KeySource, Secret
 from budgetd.errors import ConfigError
 from budgetd.planning import make_plan
 from budgetd.rulefiles import LARGEST
-from budgetd.whereabouts import SYSTEM_CONFIG, find_config
+from budgetd.whereabouts import SYSTEM_CONFIG, find_config, state_folder
 from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import ChangeKind
 from conftest import WriteConfig
@@ -684,6 +684,11 @@ def test_where_the_state_is(
         monkeypatch.setenv(name, value)
     path = write_config(f"[daemon]\nstate = '{state}'" if state else "")
     assert str(load_config(path).state) == expected.format(config=path.parent, home=os.environ["HOME"])
+
+
+def test_the_systems_config_has_the_systems_state() -> None:
+    """`budgetd status` beside the service asks the database that the service writes."""
+    assert state_folder(SYSTEM_CONFIG) == Path("/var/lib/budgetd")
 
 
 # --- where it is

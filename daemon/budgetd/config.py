@@ -4,7 +4,6 @@ This is the shape of the file alone. Whether its parts fit each other, the provi
 `wiring`, so that all that is wrong is said at once.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,7 +11,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
-import platformdirs
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError
 
 from budgetd.credentials import SOURCES
@@ -39,6 +37,7 @@ from budgetd.settings import (
     text_or_table,
 )
 from budgetd.validation import TAG, problem_lines
+from budgetd.whereabouts import state_folder
 from budgetd_rules.rule import EASE_FOR
 
 
@@ -206,11 +205,10 @@ class Config:
 
     @property
     def state(self) -> Path:
-        """The database: `[daemon] state`, else in systemd's $STATE_DIRECTORY, else in the platform's state folder."""
+        """The database: `[daemon] state`, else where the one who runs this config keeps it (`whereabouts`)."""
         if self.file.daemon.state is not None:
             return self.path.parent / self.file.daemon.state
-        folder = os.environ.get("STATE_DIRECTORY")
-        return Path(folder.partition(":")[0] if folder else platformdirs.user_state_dir("budgetd")) / "budgetd.db"
+        return state_folder(self.path) / "budgetd.db"
 
     def problem(self, key: str, what: str) -> str:
         return f"{self.path}: {key}: {what}"

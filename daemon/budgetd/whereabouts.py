@@ -1,4 +1,4 @@
-"""Where the config is looked for, and what lies beside it."""
+"""Where the config is looked for, what lies beside it, and where its state is kept."""
 
 import os
 from pathlib import Path
@@ -9,6 +9,7 @@ import platformdirs
 from budgetd.errors import ConfigError
 
 SYSTEM_CONFIG: Final = Path("/etc/budgetd/config.toml")
+SYSTEM_STATE: Final = Path("/var/lib/budgetd")
 
 
 def find_config(given: Path | None) -> Path:
@@ -46,6 +47,15 @@ def _is_there(path: Path) -> bool:
         return path.exists()
     except OSError:  # in a folder that we may not enter: reading it says so
         return True
+
+
+def state_folder(config: Path) -> Path:
+    """systemd's $STATE_DIRECTORY; for the system's config the same folder, so that `budgetd status` beside the service
+    finds it too; else the platform's."""
+    given = os.environ.get("STATE_DIRECTORY")
+    if given:
+        return Path(given.partition(":")[0])
+    return SYSTEM_STATE if config == SYSTEM_CONFIG else Path(platformdirs.user_state_dir("budgetd"))
 
 
 def own_providers(config: Path) -> Path:
