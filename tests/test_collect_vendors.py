@@ -227,6 +227,17 @@ def test_cargo_that_allows_more_than_was_granted() -> None:
     assert (seen["overage_allowed"], seen["overage"], seen["remaining"]) == (True, Decimal(250), Decimal(-250))
 
 
+def test_what_was_bought_besides_is_no_missing_topup_and_no_certain_stop_at_cargo() -> None:
+    body = document("cargo/subscription")
+    body["subscription"] |= {"subscriptionCreditsUsedCount": 9950, "additionalAvailableCreditsCount": 1000}
+    poll = read("cargo", subscription=answer(body))
+    seen = viewed(poll, "credits")
+    assert (seen["remaining"], seen["auto_topup"], seen["topup_below"]) == (Decimal(50), True, Decimal(-900))
+    assert "overage_allowed" not in seen
+    assert fields(poll, "additional") == {"remaining": Decimal(1000)}
+    assert single(poll, "overage")["billing.credits"] is False
+
+
 def test_cargo_without_a_subscription_is_named() -> None:
     poll = read("cargo", subscription=answer({"subscription": None}))
     assert details(poll)[0].startswith("subscription malformed: answered, but with none of the values looked for")
