@@ -486,18 +486,31 @@ def test_a_view_of_any_reading_is_of_the_declared_types(data: st.DataObject, kin
 
 
 @pytest.mark.parametrize(
-    ("failures", "success", "is_blind"),
+    ("failures", "success", "retry", "age", "is_blind"),
     [
-        pytest.param(0, timedelta(0), False, id="polls succeed"),
-        pytest.param(0, 9 * DAY, False, id="long ago, but nothing failed since: a sleep"),
-        pytest.param(3, STALE_AFTER, False, id="fails, and readings are still fresh"),
-        pytest.param(3, STALE_AFTER + SECOND, True, id="fails, and readings are stale"),
-        pytest.param(2, None, False, id="never succeeded, and tried twice"),
-        pytest.param(3, None, True, id="never succeeded, and tried three times"),
+        pytest.param(0, timedelta(0), None, timedelta(0), False, id="polls succeed"),
+        pytest.param(0, 9 * DAY, None, 9 * DAY, False, id="long ago, but nothing failed since: a sleep"),
+        pytest.param(3, STALE_AFTER, None, timedelta(0), False, id="fails, and readings are still fresh"),
+        pytest.param(3, STALE_AFTER + SECOND, None, timedelta(0), True, id="fails, and readings are stale"),
+        pytest.param(2, STALE_AFTER + SECOND, None, timedelta(0), False, id="twice, after a sleep: a hiccup"),
+        pytest.param(3, 9 * DAY, None, 9 * DAY - STALE_AFTER, False, id="failed, and then a sleep"),
+        pytest.param(3, 9 * DAY, None, 9 * DAY - STALE_AFTER - SECOND, True, id="blind, and then a sleep"),
+        pytest.param(1, STALE_AFTER, HOUR, STALE_AFTER, False, id="is to wait, and readings are still fresh"),
+        pytest.param(
+            1, STALE_AFTER + SECOND, HOUR, STALE_AFTER, True, id="is to wait for longer than readings are fresh"
+        ),
+        pytest.param(1, 9 * DAY, -9 * DAY + STALE_AFTER, 9 * DAY, False, id="was to wait, and then a sleep"),
+        pytest.param(2, None, None, timedelta(0), False, id="never succeeded, and tried twice"),
+        pytest.param(3, None, None, timedelta(0), True, id="never succeeded, and tried three times"),
     ],
 )
-def test_blind(failures: int, success: timedelta | None, is_blind: bool) -> None:
+def test_blind(
+    failures: int, success: timedelta | None, retry: timedelta | None, age: timedelta, is_blind: bool
+) -> None:
+    """`success` and `age` (of the last poll) lie back, `retry` lies ahead."""
     fields: dict[str, Value] = {"failures": D(failures)}
     if success is not None:
         fields["last_success_at"] = NOW - success
-    assert see(Kind.CONNECTION, fields).fields["blind"] is is_blind
+    if retry is not None:
+        fields["retry_until"] = NOW + retry
+    assert see(Kind.CONNECTION, fields, age=age).fields["blind"] is is_blind

@@ -1,5 +1,6 @@
 """What a poll says of the connection: whether it works, since when it does not, and the cause worth telling."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -48,6 +49,7 @@ def test_a_first_poll_that_fails_leaves_the_last_success_unknown() -> None:
         "cause": "unreachable",
         "detail": "HTTP",
         "last_success_at": UNKNOWN,
+        "retry_until": UNKNOWN,
         "hours_since_success": UNKNOWN,
         "blind": False,
     }
@@ -119,3 +121,14 @@ def test_a_stale_connection_is_not_known_to_work() -> None:
     seen = fields(connect(Connection(), poll()), poll(), NOON + STALE_AFTER + timedelta(seconds=1))
     assert (seen["reachable"], seen["failures"], seen["cause"]) == (UNKNOWN, UNKNOWN, UNKNOWN)
     assert seen["last_success_at"] == NOON
+
+
+def test_a_failure_stands_until_a_poll_succeeds() -> None:
+    failing = poll(Cause.MALFORMED)
+    seen = fields(connect(Connection(failures=1), failing), failing, NOON + STALE_AFTER + timedelta(seconds=1))
+    assert (seen["reachable"], seen["failures"], seen["cause"], seen["detail"]) == (UNKNOWN, 2, "malformed", "HTTP")
+
+
+def test_how_long_the_vendor_asks_to_wait_is_known() -> None:
+    failing = replace(poll(Cause.RATE_LIMITED), retry_after=timedelta(hours=2))
+    assert fields(connect(Connection(), failing), failing)["retry_until"] == minutes(120)

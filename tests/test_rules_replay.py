@@ -1,12 +1,14 @@
 """Replaying a history gives the changes and messages that the live run stored: the same functions, another memory."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -248,10 +250,21 @@ def test_a_channel_that_was_down_hears_the_newest_truth() -> None:
 # --- the clock
 
 
-def test_an_account_whose_polls_succeed_is_looked_at_once_and_not_each_minute() -> None:
-    """`blind` changes by the clock alone, at one instant: a thousand accounts would else be judged in every minute."""
-    (watch,) = (watch for key, watch in replayed([credits_poll(NOON, 9000)], NOON).watches.items() if key[0] == "blind")
-    assert watch.wake_at == NOON + STALE_AFTER + timedelta.resolution
+@pytest.mark.parametrize(
+    ("retry_after", "wake_at"),
+    [
+        pytest.param(None, None, id="not by the clock"),
+        pytest.param(STALE_AFTER - timedelta(minutes=1), None, id="no longer than readings stay fresh"),
+        pytest.param(timedelta(hours=1), NOON + STALE_AFTER + timedelta.resolution, id="for longer: once"),
+    ],
+)
+def test_an_account_is_looked_at_only_where_the_vendor_asks_to_wait(
+    retry_after: timedelta | None, wake_at: datetime | None
+) -> None:
+    """Polls decide what is blind: a thousand accounts would else be judged in every minute."""
+    failed = replace(polled(minutes(1), "voice", [], [Cause.RATE_LIMITED]), retry_after=retry_after)
+    watches = replayed([credits_poll(NOON, 9000), failed], minutes(1)).watches
+    assert [watch.wake_at for key, watch in watches.items() if key.rule == "blind"] == ([wake_at] if wake_at else [])
 
 
 def test_a_sleep_is_no_burst() -> None:

@@ -71,10 +71,12 @@ def next_change(reading: Reading, names: frozenset[str], now: datetime, stale_af
 
 
 def _blindness(reading: Reading, now: datetime, stale_after: timedelta) -> datetime | None:
-    """The first instant past `stale_after`; what is blind by then stays so until a poll succeeds."""
-    last_success_at = reading.time("last_success_at")
-    begins = last_success_at + stale_after + timedelta.resolution if last_success_at else None
-    return begins if begins and begins > now else None
+    """The first instant past `stale_after`, if the vendor asks to wait for longer; polls alone decide else."""
+    last_success_at, retry_until = reading.time("last_success_at"), reading.time("retry_until")
+    if not (last_success_at and retry_until):
+        return None
+    begins = last_success_at + stale_after + timedelta.resolution
+    return begins if now < begins <= retry_until else None
 
 
 def _expiry(reading: Reading, now: datetime) -> datetime | None:

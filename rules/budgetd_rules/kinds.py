@@ -57,6 +57,7 @@ FIELD_TYPES: Final[Mapping[str, ValueType]] = MappingProxyType(
         "remaining": ValueType.NUMBER,
         "remaining_percent": ValueType.NUMBER,
         "resets_at": ValueType.TIME,
+        "retry_until": ValueType.TIME,
         "runway_days": ValueType.NUMBER,
         "status": ValueType.TEXT,
         "topup_below": ValueType.NUMBER,
@@ -145,7 +146,7 @@ KINDS: Final[Mapping[Kind, KindFields]] = MappingProxyType(
         Kind.CHARGE: KindFields(("amount", "currency", "due_at", "paid"), ("days_until_due",), "days_until_due"),
         Kind.CAP: KindFields(("value", "currency"), (), "value"),
         Kind.CONNECTION: KindFields(
-            ("reachable", "failures", "cause", "detail", "last_success_at"),
+            ("reachable", "failures", "cause", "detail", "last_success_at", "retry_until"),
             ("hours_since_success", "blind"),
             "cause",
         ),

@@ -135,7 +135,7 @@ def view(reading: Reading, now: datetime, stale_after: timedelta, burn_per_day: 
     stale = is_stale(reading, now, stale_after)
     fields: dict[str, Value] = dict.fromkeys(KINDS[reading.kind].all, UNKNOWN)
     for name in fields.keys() & reading.fields.keys():
-        if not stale or name in OUTLASTS_STALENESS:
+        if not stale or name in _outlasting(reading):
             fields[name] = reading.fields[name]
     current = Reading(key=reading.key, kind=reading.kind, unit=reading.unit, as_of=reading.as_of, fields=fields)
     derived = _DERIVE[reading.kind](current, reading, now)
@@ -160,21 +160,34 @@ def _days_until_expiry(reading: Reading, now: datetime) -> Value:
     return days_until(expires_at, now) if expires_at else UNKNOWN
 
 
-# An account whose polls have never succeeded has no time from which to count: so many failures make it blind.
-_NEVER_SUCCEEDED: Final = 3
+def _fails(reading: Reading, times: int = 1) -> bool:
+    """Whether the last so many polls failed."""
+    return compare(operator.ge, reading.number("failures"), Decimal(times)) is True
+
+
+def _outlasting(reading: Reading) -> frozenset[str]:
+    """A failure stands until a poll succeeds; that polls succeeded long ago says nothing of now."""
+    return OUTLASTS_STALENESS | _HOW_POLLS_FAIL if _fails(reading) else OUTLASTS_STALENESS
+
+
+_HOW_POLLS_FAIL: Final = frozenset({"failures", "cause", "detail"})
+
+# Fewer may be a hiccup: of a network that is not up yet after a start, say.
+_BLIND_AFTER: Final = 3
 
 
 def _is_blind(reading: Reading, now: datetime, stale_after: timedelta) -> bool:
-    """Whether polls fail, and none has succeeded for longer than readings stay fresh.
+    """Whether polls fail, and none has succeeded for longer than readings stay fresh, as far as anybody has tried.
 
-    After a sleep the last success is long ago too; but nothing has failed since, so nothing is known to be wrong.
+    Nobody tries while budgetd is down or the machine sleeps: only polls that failed count, or that the vendor asks to
+    wait for so long.
     """
-    if compare(operator.gt, reading.number("failures"), Decimal(0)) is not True:
-        return False
-    last_success_at = reading.time("last_success_at")
+    last_success_at, retry_until = reading.time("last_success_at"), reading.time("retry_until")
     if last_success_at is None:
-        return compare(operator.ge, reading.number("failures"), Decimal(_NEVER_SUCCEEDED)) is True
-    return now - last_success_at > stale_after
+        return _fails(reading, _BLIND_AFTER)
+    if retry_until:
+        return _fails(reading) and max(reading.as_of, min(now, retry_until)) - last_success_at > stale_after
+    return _fails(reading, _BLIND_AFTER) and reading.as_of - last_success_at > stale_after
 
 
 def _runway_days(remaining: Number, burn_per_day: Number) -> Number:

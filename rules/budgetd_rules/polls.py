@@ -90,6 +90,8 @@ def connection_reading(connection: Connection, poll: Poll) -> Reading:
         fields["detail"] = min(poll.outages, key=_badness).detail
     if connection.last_success_at:
         fields["last_success_at"] = connection.last_success_at
+    if poll.outages and poll.retry_after:
+        fields["retry_until"] = poll.at + poll.retry_after
     key = MeterKey(poll.account, CONNECTION)
     return Reading(key=key, kind=Kind.CONNECTION, unit="", as_of=poll.at, fields=fields)
 
