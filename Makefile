@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+# Else each of the many processes that the tests start would compile the whole program anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test test-slow lint format bench clean
 
@@ -19,10 +21,10 @@ demo: setup ## watch the whole thing work: four vendors on loopback, a webhook, 
 	@$(BIN)/budgetd demo
 
 test: setup ## every test that takes seconds
-	@$(BIN)/python -m pytest -q -n auto --dist loadfile -m 'not slow'
+	@$(BIN)/python -m pytest -q -n auto --dist worksteal -m 'not slow'
 
-test-slow: setup ## the tests that take minutes: kill -9, fuzzing
-	@$(BIN)/python -m pytest -q -m slow
+test-slow: setup ## the tests that take minutes: kill -9, fuzzing, each property with all its examples
+	@$(BIN)/python -m pytest -q -m 'slow or hypothesis' --hypothesis-profile=all
 
 lint: setup ## format, lint, import contracts, types
 	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --diff .; exit 1; }
@@ -38,4 +40,5 @@ bench: setup ## CPU per poll against a bare GET, memory, time from response to m
 	@$(BIN)/python tests/bench.py
 
 clean: ## remove what the targets made
+	find daemon rules tests -name __pycache__ -exec rm -rf {} +
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage

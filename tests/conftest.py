@@ -1,5 +1,7 @@
 """What every test begins with: nothing of the machine's own settings, and logging as it was."""
 
+import gc
+import itertools
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -8,9 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# No example is judged by its time: the machine may be busy.
-settings.register_profile("budgetd", deadline=None)
-settings.load_profile("budgetd")
+# `make test` tries each property with a few examples, `make test-slow` with all. No example is judged by its time: the
+# machine may be busy.
+ALL_EXAMPLES = 100
+settings.register_profile("few", deadline=None, max_examples=ALL_EXAMPLES // 5)
+settings.register_profile("all", deadline=None, max_examples=ALL_EXAMPLES)
 
 _OURS = ("BUDGETD_", "XDG_")
 _SYSTEMD = ("STATE_DIRECTORY", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC")
@@ -20,17 +24,36 @@ _TERMINAL = ("FORCE_COLOR", "NO_COLOR", "CLICOLOR_FORCE", "PY_COLORS")
 WriteConfig = Callable[..., Path]
 
 
+def examples(number: int) -> settings:
+    """So many where all are tried, and as large a part of them as of the others where they are few."""
+    return settings(max_examples=number * settings().max_examples // ALL_EXAMPLES)
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """Two for each core: many a test waits, for a daemon or for what it sends."""
     return 2 * (os.cpu_count() or 1)
 
 
+def pytest_collection_finish() -> None:
+    """What was collected stays: that it is no garbage is not looked up again and again."""
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """As many as wanted. `mktemp` would look through all that it has made, each time."""
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+def clean_environment(monkeypatch: pytest.MonkeyPatch, homes: Iterator[Path]) -> None:
     for name in list(os.environ):
         if name.startswith(_OURS) or name in (*_SYSTEMD, *_TERMINAL, *_NETWORK) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    home = next(homes)
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
     # So that no table is folded.
     monkeypatch.setenv("COLUMNS", "250")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from budgetd.collect.answers import Outcome
@@ -36,6 +36,7 @@ from collecting import (
     read,
     write_provider,
 )
+from conftest import examples
 
 Json = Any
 INFO = document("cekura/billing_info")
@@ -671,7 +672,7 @@ def mutated(draw: st.DrawFn, tree: Json) -> Json:
 
 
 @pytest.mark.parametrize("provider", DOCUMENTS)
-@settings(max_examples=150)
+@examples(150)
 @given(data=st.data())
 def test_a_changed_answer_is_right_unknown_or_named(provider: str, data: st.DataObject) -> None:
     outcomes: dict[str, Outcome] = {
@@ -686,7 +687,7 @@ def test_a_changed_answer_is_right_unknown_or_named(provider: str, data: st.Data
 
 
 @pytest.mark.parametrize("provider", DOCUMENTS)
-@settings(max_examples=50)
+@examples(50)
 @given(body=st.binary(max_size=60) | ANYTHING.map(lambda tree: json.dumps(tree).encode()), status=st.integers(100, 599))
 def test_any_answer_is_read(provider: str, body: bytes, status: int) -> None:
     check(read(provider, **{name: answer(body, status) for name in DOCUMENTS[provider]}))
@@ -700,7 +701,7 @@ NUMBERS = {
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-@settings(max_examples=50)
+@examples(50)
 @given(raw=ANYTHING)
 def test_one_changed_value_changes_no_other(name: str, raw: object) -> None:
     before = read("cekura", info=answer(INFO))

@@ -3,12 +3,13 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from budgetd.collect.headers import HeaderPlan
 from budgetd.collect.request_tables import ValueTable
 from budgetd.collect.values import MalformedError
+from conftest import examples
 
 RUNPOD = '"minute";r=0;t=12, "hour";r=2800;t=1812'
 UNITY = "limit=20, remaining=19, reset=1"
@@ -93,7 +94,7 @@ PLANS = [plan for _, plan, _ in FOUND.values()]
 PIECES = st.sampled_from([*'",;= ()@:?*1', "a", "r", "hour", "limit", "\xff", "-", "1.5", "9" * 17, ";r=", "@9e9"])
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(text=st.lists(PIECES, max_size=12).map("".join) | st.text(max_size=20), plan=st.sampled_from(PLANS))
 def test_any_header_is_read_or_refused(text: str, plan: HeaderPlan) -> None:
     try:

@@ -27,6 +27,7 @@ from budgetd_rules.meters import family
 from budgetd_rules.polls import Cause, Poll
 from budgetd_rules.values import UNLIMITED
 from collecting import DATA, DOCUMENTS, KEY, NOW, PROVIDERS, Json, answer, check, document, places
+from conftest import examples
 
 Place = tuple[str, int]
 
@@ -229,7 +230,7 @@ def test_each_provider_has_documented_answers(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-@settings(max_examples=40)
+@examples(40)
 @given(data=st.data())
 def test_a_damaged_answer_makes_no_wrong_number(name: str, data: st.DataObject) -> None:
     sample = data.draw(st.sampled_from(SAMPLES[name]))
@@ -250,7 +251,7 @@ ANSWERS: Final = st.builds(
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-@settings(max_examples=20)
+@examples(20)
 @given(data=st.data())
 def test_any_answers_are_read(name: str, data: st.DataObject) -> None:
     """The documented ones, or anything else, in any order and however many."""

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from budgetd.store import polls, rows
@@ -26,6 +26,7 @@ from budgetd_rules.rule import Clockwork, Level, Steps
 from budgetd_rules.schedules import Quiet, parse_range
 from budgetd_rules.values import Value
 from build import NOON, STALE_AFTER, account, minutes, reading, rule
+from conftest import examples
 from house import House
 
 MINUTE = timedelta(minutes=1)
@@ -134,7 +135,7 @@ def replayed(events: Sequence[Event], until: datetime, down: Sequence[Down] = ()
     return replay(ROUTED, routing, UTC, events, until, down)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(courses())
 def test_a_replay_gives_what_the_live_run_stored(course: list[Poll]) -> None:
     until = course[-1].at + timedelta(hours=5)
