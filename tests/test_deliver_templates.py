@@ -1,6 +1,7 @@
 """A channel's own words: what a template may say, what it is given, and that no mistake in it loses a message."""
 
 import asyncio
+import functools
 import logging
 import re
 from dataclasses import fields
@@ -30,8 +31,13 @@ OPENED = sample(Sample.OPENED, UTC, NOON)
 MANY = sample(Sample.MANY, UTC, NOON)
 
 
+@functools.cache
+def compiled(body: str, to: Format) -> Template:
+    return Template(body=body, to=to)
+
+
 def filled(body: str, message: Message = OPENED, to: Format = Format.TEXT) -> str:
-    _, text = Template(body=body, to=to).fill(message, write(message.blocks, to))
+    _, text = compiled(body, to).fill(message, write(message.blocks, to))
     assert text is not None
     return text
 

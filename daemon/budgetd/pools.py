@@ -1,10 +1,12 @@
 """Connections to the vendors: a small pool for each origin, as one for all grows quadratically with what is open."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from typing import Final
 
 import httpx
@@ -47,14 +49,19 @@ class OnePool:
         """It is the test's."""
 
 
+@cache
+def _default_tls() -> ssl.SSLContext:
+    """One for all: each costs 20 ms and 0.8 MiB."""
+    return httpx.create_ssl_context()
+
+
 class Pools:
     """Raises ConfigError for proxies and authorities of the environment that can't be used."""
 
     def __init__(self, keep_alive: timedelta) -> None:
         self._keep_alive = keep_alive.total_seconds()
         self._proxies = Proxies()
-        # One for all: each costs 20 ms and 0.8 MiB.
-        self._tls = make_tls() or httpx.create_ssl_context()
+        self._tls = make_tls() or _default_tls()
         self._pools: dict[Origin, Pool] = {}
 
     @asynccontextmanager

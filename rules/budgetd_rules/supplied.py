@@ -40,8 +40,9 @@ def harmless(text: str) -> str:
 
 def one_line(text: str, longest: int | None = None) -> str:
     """What can be seen of it, on one line, cut at `longest`."""
-    seen = "".join(" " if unicodedata.category(each) in _UNSEEN else each for each in text)
-    line = " ".join(seen.split())
+    if not (text.isascii() and text.isprintable()):  # nearly all is
+        text = "".join(" " if unicodedata.category(each) in _UNSEEN else each for each in text)
+    line = " ".join(text.split())
     return line if longest is None or len(line) <= longest else line[: longest - 1] + "…"
 
 

@@ -4,7 +4,7 @@ Everything that can be wrong with a file is found here, all of it at once, so th
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -70,18 +70,34 @@ def load_shelf(extra: FilePath | None = None) -> Shelf:
     providers: dict[str, Provider] = {}
     problems: dict[str, tuple[str, ...]] = {}
     own = {file.stem: file for file in _list_files(extra)} if extra else {}
-    shipped = {file.stem: file for file in _list_files(CATALOG)}
-    for name, file in (shipped | own).items():
+    for name, file in own.items():
         try:
-            providers[name] = load_provider(file) if name in own else _load_shipped(file)
+            providers[name] = load_provider(file)
         except ConfigError as error:
             problems[name] = error.problems
-    return Shelf(providers=providers, own=own, problems=problems)
+    shipped = {file.stem: file for file in _list_files(CATALOG) if file.stem not in own}
+    return Shelf(providers=_Providers(providers, shipped), own=own, problems=problems)
+
+
+class _Providers(Mapping[str, Provider]):
+    """Those that ship are read when they are first asked for: a config names a few of many."""
+
+    def __init__(self, own: Mapping[str, Provider], shipped: Mapping[str, FilePath]) -> None:
+        self._own, self._shipped = own, shipped
+
+    def __getitem__(self, name: str) -> Provider:
+        return self._own[name] if name in self._own else _load_shipped(self._shipped[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self._shipped, *self._own])
+
+    def __len__(self) -> int:
+        return len(self._shipped) + len(self._own)
 
 
 @cache
 def _load_shipped(file: FilePath) -> Provider:
-    """Once: they do not change while we run, and there are many."""
+    """Once: they do not change while we run."""
     return load_provider(file)
 
 
