@@ -21,7 +21,7 @@ demo: setup ## watch the whole thing work: four vendors on loopback, a webhook, 
 	@$(BIN)/budgetd demo
 
 test: setup ## every test that takes seconds
-	@$(BIN)/python -m pytest -q -n auto --dist worksteal -m 'not slow'
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder -m 'not slow'
 
 test-slow: setup ## the tests that take minutes: kill -9, fuzzing, each property with all its examples
 	@$(BIN)/python -m pytest -q -m 'slow or hypothesis' --hypothesis-profile=all

@@ -21,6 +21,8 @@ _SYSTEMD = ("STATE_DIRECTORY", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHD
 _NETWORK = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _TERMINAL = ("FORCE_COLOR", "NO_COLOR", "CLICOLOR_FORCE", "PY_COLORS")
 
+_LONGEST = ("test_demo_story", "test_service_process", "test_starting", "test_house_handover", "test_cli")
+
 WriteConfig = Callable[..., Path]
 
 
@@ -32,6 +34,11 @@ def examples(number: int) -> settings:
 def pytest_xdist_auto_num_workers() -> int:
     """Two for each core: many a test waits, for a daemon or for what it sends."""
     return 2 * (os.cpu_count() or 1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest begin first: in the end nobody waits for one of them."""
+    items.sort(key=lambda item: _LONGEST.index(item.path.stem) if item.path.stem in _LONGEST else len(_LONGEST))
 
 
 def pytest_collection_finish() -> None:

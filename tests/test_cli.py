@@ -86,6 +86,10 @@ GOOD = ACCOUNT + CHANNEL + RULE
     [
         pytest.param("[daemon]\ninterval = 5m", "line 2, column 13: Expected newline", id="no TOML"),
         pytest.param("[daemons]", "daemons: unknown key; did you mean daemon?", id="an unknown table"),
+        pytest.param("[daemon]\nintervall = '1s'", "daemon.intervall: unknown key; did you mean", id="an unknown key"),
+        pytest.param(
+            "[rules.x]\non = {}\nwarning = 'remaining < '", "rules.x.warning: the end:", id="a rule that is none"
+        ),
         pytest.param(
             "[[routes]]\nchannels = ['ops']", "routes#1.channels: no channel is named 'ops'", id="parts that do not fit"
         ),

@@ -248,23 +248,6 @@ def test_a_second_daemon_on_the_same_database_says_so_and_ends(stage: Stage) -> 
         assert first.stop() == 0
 
 
-@pytest.mark.parametrize(
-    ("settings", "complaint"),
-    [
-        pytest.param("[daemon]\nintervall = '1s'\n", "intervall", id="an unknown key"),
-        pytest.param("[daemon\n", "config.toml", id="no TOML"),
-        pytest.param("[rules.x]\nwarning = 'remaining < '\n", "rules.x", id="a rule that is none"),
-    ],
-)
-def test_a_config_that_is_wrong_ends_with_78(tmp_path: Path, settings: str, complaint: str) -> None:
-    config = tmp_path / "config.toml"
-    config.write_text(settings)
-    with Daemon(config) as daemon:
-        assert daemon.ended() == 78
-        assert complaint in daemon.log
-        assert "Traceback" not in daemon.log
-
-
 def _read_only_file(folder: Path) -> None:
     (folder / "budgetd.db").chmod(0o400)
 
