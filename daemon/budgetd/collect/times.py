@@ -18,6 +18,9 @@ _EARLIEST: Final = datetime(1990, 1, 1, tzinfo=UTC)
 _LEAST_EPOCH: Final = Decimal("1e9")
 _LEAST_EPOCH_MS: Final = Decimal("1e11")
 
+# 20260701 or 20260701120000: a date, or seconds from now, or milliseconds since 1970? Looks alone do not tell.
+_COMPACT: Final = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(\d{6})?", re.ASCII)
+
 _HTTP_DATE: Final = re.compile(r"[A-Za-z]{3}, \d{1,2} [A-Za-z]{3} \d{4} \d\d:\d\d:\d\d (GMT|UTC|[+-]\d{4})", re.ASCII)
 _GO_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)", re.ASCII)
 _GO_DURATION: Final = re.compile(rf"(?:{_GO_PART.pattern})+", re.ASCII)
@@ -49,13 +52,15 @@ def parse_time(raw: object, encoding: Encoding, now: datetime) -> datetime | Non
     try:
         moment = _PARSE[encoding](raw.strip() if isinstance(raw, str) else raw, now)
         return moment if moment and moment >= _EARLIEST else None
-    except (ValueError, OverflowError):
+    except (ValueError, ArithmeticError):
         return None
 
 
 def _parse_auto(raw: object, now: datetime) -> datetime | None:
     number = parse_number(raw)
     if number is not None:
+        if _COMPACT.fullmatch(str(number)):
+            return None
         if number >= _LEAST_EPOCH_MS:
             return _parse_epoch_ms(number, now)
         return _parse_epoch(number, now) if number >= _LEAST_EPOCH else _parse_delta(number, now)
