@@ -339,6 +339,15 @@ def test_nan_loses_its_value_alone() -> None:
     assert fields(poll, "credits")["granted"] == Decimal("50000.00")
 
 
+def test_a_name_with_two_values_loses_its_value_alone() -> None:
+    raw = json.dumps(INFO).replace('"36462.14"', '"36462.14", "credits_used": "3"')
+    poll = read("cekura", info=answer(raw))
+    assert details(poll) == ["info malformed: values.used: expected a number, got two values under one name"]
+    assert fields(poll, "credits")["granted"] == Decimal("50000.00")
+    same = json.dumps(INFO).replace('"36462.14"', '"36462.14", "credits_used": "36462.14"')
+    assert read("cekura", info=answer(same)) == read("cekura", info=answer(INFO))
+
+
 TWO = """
 limit = { header = ["X-Limit", "X-Max"], type = "number" }
 used = { path = "used", type = "number" }

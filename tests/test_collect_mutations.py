@@ -6,6 +6,7 @@ could take for another answer. What is then read is compared with what was read 
 
 import copy
 import json
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -131,7 +132,7 @@ def is_number(part: Json) -> bool:
 def spoil_bytes(draw: st.DrawFn, body: bytes) -> bytes:
     """What is no whole JSON any more, or the same JSON in another encoding."""
     text = body.decode()
-    match draw(st.sampled_from(["cut", "utf-16", "bom", "noise", "html", "twice"])):
+    match draw(st.sampled_from(["cut", "utf-16", "bom", "noise", "html", "twice", "another"])):
         case "cut":
             return body[: draw(st.integers(0, max(len(body.rstrip()) - 1, 0)))]
         case "utf-16":
@@ -142,6 +143,9 @@ def spoil_bytes(draw: st.DrawFn, body: bytes) -> bytes:
             return body + b"\x00\xff"
         case "html":
             return b"<!doctype html><title>" + body
+        case "another":
+            # The first of all names once more, with another value.
+            return re.sub(rb'(\{\s*("[^"]*").*)\}', rb"\1, \2: 987654321}", body, flags=re.DOTALL)
         case _:
             return body + body
 

@@ -7,11 +7,20 @@ from typing import Final
 
 from budgetd.collect.plans import RequestPlan
 from budgetd.collect.texts import Redact
-from budgetd.collect.values import MalformedError, describe
+from budgetd.collect.values import CONTRADICTION, MalformedError, describe
 from budgetd.http import Answer
 
+
+def _join(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """JSON's parsers would take the last of two values under one name, and nobody knows which the vendor means."""
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        table |= {name: CONTRADICTION for name, value in pairs if table[name] != value}
+    return table
+
+
 # NaN and infinity, which are no JSON, become floats: no reader takes one, so that only the value they are in is lost.
-_DECODER: Final = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal)
+_DECODER: Final = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal, object_pairs_hook=_join)
 _SHAPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "object": ((dict,), "an object"),
     "list": ((list,), "a list"),

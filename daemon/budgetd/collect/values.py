@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Context, Decimal
+from enum import Enum
 from typing import Final
 
 from budgetd.collect.numbers import parse_number
@@ -26,6 +27,15 @@ NOUNS: Final[Mapping[ValueType, str]] = {
     ValueType.TIME: "a time",
     ValueType.NUMBERS: "a list of numbers",
 }
+
+
+class Contradiction(Enum):
+    """Stands in a document where a name came twice, with different values: no reader takes it."""
+
+    CONTRADICTION = "two values under one name"
+
+
+CONTRADICTION: Final = Contradiction.CONTRADICTION
 
 
 class MalformedError(ValueError):
@@ -98,6 +108,8 @@ def describe(raw: object, redact: Redact) -> str:
         return f"the text {one_line(raw, redact, LONGEST_QUOTE)!r}"
     if isinstance(raw, list):
         return "a list"
+    if isinstance(raw, Contradiction):
+        return raw.value
     return "an object" if isinstance(raw, dict) else "null" if raw is None else "no value of JSON"
 
 
