@@ -348,6 +348,45 @@ def test_a_name_with_two_values_loses_its_value_alone() -> None:
     assert read("cekura", info=answer(same)) == read("cekura", info=answer(INFO))
 
 
+def test_what_is_below_a_name_with_two_values_is_no_empty_list(tmp_path: Path) -> None:
+    text = LIST.replace("info.items", "info.data.items")
+    twice = f'{{"at": "2026-05-12", "data": {json.dumps(ITEMS)}, "data": {{}}}}'
+    poll = read(make_provider(tmp_path, text), info=answer(twice))
+    assert details(poll) == ["info malformed: meters.pay.each: two values under one name on the way to data.items"]
+    assert poll.answered == frozenset()
+
+
+COMPUTED: dict[str, tuple[str, Json, str | None]] = {
+    "the length of a list": ("length(a)", [5, 6], "2"),
+    "a number for what is not there": ("b || `5`", [], "5"),
+    "a decimal fraction": ("a[?n == `0.1`].n | [0]", [{"n": 0.1}], "0.1"),
+    "more than a decimal fraction": ("a[?n > `0.1`].n | [0]", [{"n": 0.1}, {"n": 0.2}], "0.2"),
+    "the largest": ("max(a)", [9, 10], "10"),
+    "the largest of texts": ("max(a)", ["9", "10.50"], "10.50"),
+    "the smallest of both": ("min(a)", ["10", 9.5], "9.5"),
+    "the first in order": ("sort(a)[0]", ["10", "9"], "9"),
+    "of the latest": ("max_by(a, &at).n", [{"at": 20, "n": 1}, {"at": 100, "n": 2}], "2"),
+    "of the least": ("min_by(a, &n).n", [{"n": "10"}, {"n": "9"}], "9"),
+    "of the last by its date": ("sort_by(a, &at)[-1].n", [{"at": "2026-05-02", "n": 1}, {"at": "2026-05-01"}], "1"),
+    "a number as text": ("to_string(a)", 12, "12"),
+    "of a type": ("a[?type(@) == 'number'] | [0]", ["x", 7], "7"),
+    "of nothing": ("max(a)", [], None),
+    "no order of both": ("max(a)", ["9", "many"], None),
+    "no order with a hole": ("max_by(a, &n).n", [{"n": 1}, {}], None),
+    "no order of anything else": ("max(a)", [True, False], None),
+    "no order of NaN": ("max(a)", [1, float("nan")], None),
+}
+
+
+@pytest.mark.parametrize(("path", "document", "number"), COMPUTED.values(), ids=COMPUTED.keys())
+def test_what_a_path_computes_is_decimal(tmp_path: Path, path: str, document: Json, number: str | None) -> None:
+    left = LEFT.replace("data.left", path)
+    poll = read(make_provider(tmp_path, left), info=answer({"a": document}))
+    found = [str(value) for reading in poll.readings for value in reading.fields.values()]
+    assert found == ([number] if number else [])
+    assert bool(poll.outages) is (number is None)
+
+
 TWO = """
 limit = { header = ["X-Limit", "X-Max"], type = "number" }
 used = { path = "used", type = "number" }

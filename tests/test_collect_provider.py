@@ -155,6 +155,14 @@ WRONG = {
         HEAD + 'left = { path = "left[", type = "number" }' + METER,
         "values.left.path: 'left[' is no JMESP",
     ),
+    "a path that is too long": (
+        HEAD + f'left = {{ path = "{"a" * 1001}", type = "number" }}' + METER,
+        "requests.info.values.left.path: a path has at most 1,000 characters, and this has 1,001",
+    ),
+    "a path that is too deep": (
+        HEAD + f'left = {{ path = "{"[" * 450}a{"]" * 450}", type = "number" }}' + METER,
+        "requests.info.values.left.path: a path is not nested as deeply as this one",
+    ),
     "no path": (HEAD + 'left = { path = "", type = "number" }' + METER, "is no JMESPath"),
     "no JMESPath function": (
         HEAD + 'left = { path = "total(left)", type = "number" }' + METER,

@@ -170,7 +170,7 @@ class ProviderTable(Table):
     causes: Mapping[CauseName, PathText] = {}
     detail: tuple[PathText, ...] = DETAIL
     request_id: HeaderName = "X-Request-Id"
-    identity: str | None = None
+    identity: Name | None = None
     requests: dict[Name, RequestTable]
     meters: dict[MeterName, MeterTable]
     actions: Mapping[Name, ActionTable] = {}
