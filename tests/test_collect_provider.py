@@ -352,10 +352,28 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
         load_provider(tmp_path / "acme.toml")
 
 
-def test_a_file_in_another_encoding_is_named(tmp_path: Path) -> None:
-    (tmp_path / "acme.toml").write_bytes("name = 'Müller'".encode("latin-1"))
-    with pytest.raises(ConfigError, match="is not UTF-8 text"):
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        pytest.param(
+            "\nname = 'Müller'".encode("latin-1"), "line 2: is not UTF-8; save the file as UTF-8", id="latin-1"
+        ),
+        pytest.param(b"x = " + b"[" * 3000 + b"]" * 3000, "is nested too deeply", id="too deep"),
+        pytest.param(b"x = 1e99999999999999999999", "holds a number that is too long", id="no exponent has it"),
+        pytest.param(b"x = " + b"9" * 5000, "holds a number that is too long", id="a number without end"),
+        pytest.param(b"#" * 10_000_001, "is longer than 10,000,000 bytes", id="no file of this kind"),
+    ],
+)
+def test_what_is_no_toml_is_named(raw: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / "acme.toml").write_bytes(raw)
+    with pytest.raises(ConfigError) as caught:
         load_provider(tmp_path / "acme.toml")
+    assert caught.value.problems[0].startswith(f"{tmp_path}/acme.toml: {said}")
+
+
+def test_an_editor_of_windows_is_no_problem(tmp_path: Path) -> None:
+    (tmp_path / "acme.toml").write_text(HEAD + VALUES + METER, encoding="utf-8-sig")
+    assert load_provider(tmp_path / "acme.toml").name == "acme"
 
 
 def test_every_problem_of_all_files_is_said_at_once(tmp_path: Path) -> None:

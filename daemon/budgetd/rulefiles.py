@@ -1,4 +1,5 @@
-"""TOML files read, and the layers of rules that lie under a config's own: built-in, packs, included files.
+"""TOML files read, those of providers too, and the layers of rules that lie under a config's own: built-in, packs,
+included files.
 
 A later layer changes an earlier one rule by rule and key by key, so that `[rules.blind] enabled = false` is all it
 takes to switch a rule off.

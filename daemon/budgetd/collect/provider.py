@@ -3,11 +3,9 @@
 Everything that can be wrong with a file is found here, all of it at once, so that a poll never meets a bad name.
 """
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
 from functools import cache
 from pathlib import Path as FilePath
 from typing import Final
@@ -21,7 +19,8 @@ from budgetd.collect.paths import Path, compile_path
 from budgetd.collect.plans import Action, AuthPlan, Meter, Param, RequestPlan
 from budgetd.collect.tables import ProviderTable
 from budgetd.errors import ConfigError
-from budgetd.validation import problem_lines, toml_problem
+from budgetd.rulefiles import read_tables
+from budgetd.validation import problem_lines
 from budgetd_rules.polls import Cause
 
 CATALOG: Final = FilePath(__file__).parent / "catalog"
@@ -122,16 +121,9 @@ def load_providers(extra: FilePath | None = None) -> dict[str, Provider]:
 
 def load_provider(file: FilePath) -> Provider:
     try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"), parse_float=Decimal)
-        table = ProviderTable.model_validate(document)
-    except OSError as error:
-        raise ConfigError([f"{file}: can't be read: {error.strerror}"]) from error
+        table = ProviderTable.model_validate(read_tables(file)[0])
     except ValidationError as error:
         raise ConfigError(problem_lines(error, ProviderTable, str(file))) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError([f"{file}: {toml_problem(error)}"]) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError([f"{file}: is not UTF-8 text"]) from error
     assembly = Assembly(table)
     actions = plan_actions(table, assembly.problems)
     problems = list(assembly.problems)
