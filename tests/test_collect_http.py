@@ -70,6 +70,24 @@ def test_an_answer_that_was_packed_unasked_is_unpacked(packed: bytes, encoding: 
     assert asyncio.run(get(say(packed, Content_Encoding=encoding))).body == b'{"a": 1}'
 
 
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", gzip.compress(b" " * 50_000_000)], ids=["nothing packed", "not packed", "a bomb"]
+)
+@pytest.mark.parametrize("encoding", ["gzip", "br"])
+def test_an_error_is_one_whatever_is_wrong_with_its_body(body: bytes, encoding: str) -> None:
+    answer = asyncio.run(get(say(body, "429 Too Many", Retry_After="30", Content_Encoding=encoding)))
+    assert (answer.status, answer.body, answer.header("Retry-After")) == (429, b"", "30")
+
+
+def test_a_long_error_is_one() -> None:
+    endless = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 50000000\r\n\r\n"
+    assert asyncio.run(get(write(endless))).status == 401
+
+
+def test_an_answer_of_nothing_may_be_called_packed() -> None:
+    assert asyncio.run(get(say(b"", "204 No Content", Content_Encoding="gzip"))).body == b""
+
+
 async def shout(writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\n")
     for _ in range(1000):

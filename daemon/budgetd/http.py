@@ -136,7 +136,7 @@ class Client:
             try:
                 if pool.proxy and response.status_code == 407:  # to a request over http, which it passes on as it is
                     raise RequestFailedError(Cause.UNREACHABLE, journey.refused(407))
-                body = await _read(response)
+                body = await _read_or_leave(response)
             finally:
                 await response.aclose()
         return Answer(status=response.status_code, headers=_lower_headers(response.headers), body=body)
@@ -183,6 +183,16 @@ async def _begin(transport: httpx.AsyncBaseTransport, request: httpx.Request, jo
     return response
 
 
+async def _read_or_leave(response: httpx.Response) -> bytes:
+    """Of an error the status and the headers tell enough: what else it says may be left out if it is odd."""
+    try:
+        return await _read(response)
+    except RequestFailedError:
+        if response.status_code < 400:
+            raise
+        return b""
+
+
 async def _read(response: httpx.Response) -> bytes:
     length = response.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length[:20]) > MAX_BYTES:
@@ -196,7 +206,7 @@ async def _read(response: httpx.Response) -> bytes:
             raise _too_large()
     body = b"".join(chunks)
     encoding = response.headers.get("content-encoding", "identity").lower()
-    return body if encoding == "identity" else _unpack(body, encoding)
+    return body if encoding == "identity" or not body else _unpack(body, encoding)
 
 
 def _unpack(body: bytes, encoding: str) -> bytes:
