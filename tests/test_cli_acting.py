@@ -63,7 +63,7 @@ def act(vendor: Vendor, tmp_path: Path) -> Iterator[Command]:
         )
         config.chmod(0o600)
 
-        def run(*words: str, stdin: str = "") -> Ran:
+        def run(*words: str, stdin: str | bytes = "") -> Ran:
             ran = CliRunner().invoke(app, ["act", *words, "--config", str(config)], input=stdin)
             if ran.exception and not isinstance(ran.exception, SystemExit | BudgetdError):
                 raise ran.exception
@@ -134,6 +134,7 @@ def test_a_voucher_is_a_secret(act: Command, vendor: Vendor, tmp_path: Path) -> 
     assert json.loads(vendor.requests[0].body) == {"code": CODE}
     (tmp_path / "code").write_text(f"{CODE}\n")
     assert act("companion", "redeem", f"code=@{tmp_path}/code", "--yes").code == 0
+    assert act("companion", "redeem", "--yes", stdin=b"\xff\n").said == "code: standard input: is not UTF-8 text"
     on_the_line = act("companion", "redeem", f"code={CODE}", "--yes")
     assert on_the_line.code == 2
     assert "others can see command lines: leave it out, or code=@FILE" in on_the_line.said
@@ -160,6 +161,15 @@ def test_where_no_answer_came_nobody_knows_and_nothing_is_repeated(fault: Fault,
     assert ran.code == 1
     assert ran.said.startswith("checkout: it is not known whether it was done, look at the vendor's: ")
     assert len(vendor.requests) == 1
+    assert [one["ending"] for one in recorded(act)] == ["unknown"]
+
+
+@pytest.mark.parametrize("status", [HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT, HTTPStatus.REQUEST_TIMEOUT])
+def test_where_a_gateway_gave_up_nobody_knows_either(status: HTTPStatus, act: Command, vendor: Vendor) -> None:
+    vendor.says({"title": "upstream"}, status)
+    ran = act("companion", "checkout", "amount=1", "--yes")
+    assert (ran.code, len(vendor.requests)) == (1, 1)
+    assert ran.said.startswith("checkout: it is not known whether it was done, look at the vendor's: HTTP ")
     assert [one["ending"] for one in recorded(act)] == ["unknown"]
 
 

@@ -128,7 +128,10 @@ def _read_file(name: str, path: Path) -> str:
 def _ask_secret(name: str, what: str) -> str:
     if sys.stdin.isatty():
         return str(typer.prompt(f"{name} ({what})", hide_input=True))
-    return sys.stdin.readline(LONGEST_SECRET).strip()
+    try:
+        return sys.stdin.readline(LONGEST_SECRET).strip()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{name}: standard input: is not UTF-8 text") from error
 
 
 def _confirm(what: str, action: Action, args: Mapping[str, Known]) -> None:

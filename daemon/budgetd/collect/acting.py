@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from budgetd.collect.bodies import read_body
-from budgetd.collect.failures import explain, find_cause
+from budgetd.collect.failures import explain, find_cause, is_in_doubt
 from budgetd.collect.numbers import parse_number
 from budgetd.collect.paths import Path, PathError
 from budgetd.collect.plans import Action, Arg, Ask
@@ -23,7 +23,7 @@ LONGEST_SHOWN: Final = 2000
 
 
 class Ending(StrEnum):
-    """How it ended; unknown where no answer came: the vendor may have done it all the same."""
+    """How it ended; unknown where no answer came, or that of a server in trouble: it may be done all the same."""
 
     DONE = "done"
     REFUSED = "refused"
@@ -76,7 +76,8 @@ def _read(source: Source, action: Action, answer: Answer, redact: Redact) -> Act
     document, fault = read_body(action.request, answer, redact)
     cause = find_cause(source.provider, action.request, answer, document)
     if cause:
-        return Acted(ending=Ending.REFUSED, detail=explain(source.provider, answer, document, cause, redact))
+        ending = Ending.UNKNOWN if is_in_doubt(answer) else Ending.REFUSED
+        return Acted(ending=ending, detail=explain(source.provider, answer, document, cause, redact))
     shown = {label: text for label, path in action.shows.items() if (text := _show(path, document))}
     missing = fault or ("it answered without what it was to show" if action.shows and not shown else "")
     return Acted(ending=Ending.DONE, detail=missing, shown=shown)

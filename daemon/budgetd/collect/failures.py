@@ -30,6 +30,11 @@ def is_success(answer: Answer) -> bool:
     return 200 <= answer.status < 300
 
 
+def is_in_doubt(answer: Answer) -> bool:
+    """Whether what was asked for may have happened: a gateway gives up while the server behind it goes on."""
+    return answer.status >= 500 or answer.status == 408
+
+
 def find_cause(provider: Provider, plan: RequestPlan, answer: Answer, document: object) -> Cause | None:
     """What the body itself says, else what the status means; None where the answer is no failure.
 
