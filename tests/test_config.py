@@ -429,6 +429,19 @@ ROUTE = '[[routes]]\nchannels = ["ops"]\n'
             'accounts.voice.base_url: expected an address such as "https://api.example"',
             id="an address without https",
         ),
+        *(
+            pytest.param(
+                f"{ACCOUNT}base_url = '{address}'",
+                "accounts.voice.base_url: takes neither a query nor a user: only https://host, and a path where all "
+                "paths are below it",
+                id=f"an address with a {what}",
+            )
+            for what, address in [
+                ("user", "https://user:pw@api.example"),
+                ("query", "https://api.example/?team=1"),
+                ("fragment", "https://api.example/#x"),
+            ]
+        ),
         pytest.param(
             "[channels.ops]\nurl = { env = 'X' }\ndigest = 'weekly'",
             'channels.ops.digest: expected when to tell it, such as "mon 09:00", "mon-fri 08:30", or '

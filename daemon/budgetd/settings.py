@@ -55,6 +55,8 @@ def _database(path: Path) -> Path:
 def _web_address(text: str) -> str:
     if not text.startswith(("https://", "http://")) or any(character.isspace() for character in text):
         raise ValueError('expected an address such as "https://api.example"')
+    if any(sign in text for sign in "?#@"):  # a path is put behind it, and a user's password would be shown
+        raise ValueError("takes neither a query nor a user: only https://host, and a path where all paths are below it")
     return text.rstrip("/")
 
 
