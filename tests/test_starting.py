@@ -2,6 +2,7 @@
 
 import os
 import stat
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from budgetd.cli import main
 from budgetd.cli.app import app
 from budgetd.cli.first_account import find_providers
 from budgetd.collect.provider import load_providers
@@ -44,6 +46,17 @@ class Ran:
 
 
 Init = Callable[..., Ran]
+
+
+def test_without_a_standard_input_nothing_is_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    monkeypatch.setattr(sys, "argv", ["budgetd", "init"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    assert "nothing is asked here: there is no terminal" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -2,20 +2,25 @@
 
 import functools
 import gc
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from budgetd.errors import BudgetdError
 
 
 def main() -> None:
     app = _load()
-    try:
-        app()
-    except BudgetdError as error:
-        for line in str(error).splitlines():
-            print(line, file=sys.stderr)
-        sys.exit(error.exit_code)
+    with Path(os.devnull).open(encoding="utf-8") as nothing:
+        # `<&-` closes it, and what is opened next would get its number.
+        sys.stdin = sys.stdin or nothing
+        try:
+            app()
+        except BudgetdError as error:
+            for line in str(error).splitlines():
+                print(line, file=sys.stderr)
+            sys.exit(error.exit_code)
 
 
 @functools.cache
