@@ -20,7 +20,7 @@ from budgetd.drafts.proposal import Proposal
 from budgetd.drafts.provider_draft import check_loads, draft_provider, read_sample
 from budgetd.drafts.provider_text import Wanted
 from budgetd.errors import BudgetdError, UsageError
-from collecting import DATA, document
+from collecting import DATA, answer, document, read
 
 SAMPLES: Final = tomllib.loads((DATA / "proposals.toml").read_text())["sample"]
 CANARY: Final = "canary-3f9b27c1"
@@ -247,7 +247,7 @@ def test_however_a_name_is_written_its_words_are_the_same(name: str) -> None:
 KEYS = st.sampled_from(
     ["credits", "remaining", "used", "limit", "balance", "total", "reset_at", "expires_at", "status", "plan", "item",
      "currency", "amount", "dueDate", "paid", "date", "data", "usage", "limits", "a b", 'a"b', "x-y", "5", "connection",
-     "é"]
+     "é", "or", "in", "true", "None"]
 )  # fmt: skip
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 10**14).map(Decimal) | st.sampled_from(["", "x", "12.5", "2026-05-01"]),
@@ -257,9 +257,18 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_whatever_is_proposed_loads(answer: object) -> None:
-    if propose(answer).meters:
-        draft_provider(WANTED, answer, "sample.json")
+def test_whatever_is_proposed_loads_and_polls(sample: object) -> None:
+    if propose(sample).meters:
+        text, _ = draft_provider(WANTED, sample, "sample.json")
+        poll = read(check_loads(WANTED.name, text), info=answer(json.dumps(sample, default=int)))
+        assert poll.readings or poll.outages
+
+
+def test_no_sample_is_too_deep() -> None:
+    deep: object = {"used": Decimal(1)}
+    for _ in range(2000):
+        deep = {"data": deep, "items": [deep]}
+    assert [meter.name for meter in propose({"credits": {"remaining": Decimal(5)}, "data": deep}).meters] == ["credits"]
 
 
 # --- where it was asked

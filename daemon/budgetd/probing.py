@@ -21,7 +21,7 @@ from budgetd.collect.poll import send
 from budgetd.collect.provider import Provider
 from budgetd.collect.sources import Source
 from budgetd.collect.values import MalformedError
-from budgetd.drafts.leaves import is_name
+from budgetd.drafts.leaves import DEEPEST, is_name
 from budgetd.http import Answer, Client, RequestFailedError
 from budgetd_rules.polls import Poll
 from budgetd_rules.values import UNKNOWN, Value
@@ -259,10 +259,10 @@ def _names_read(provider: Provider, plan: RequestPlan) -> frozenset[str]:
 def _unread(document: object, read: frozenset[str], before: str = "") -> Iterator[str]:
     """The fields that nothing reads: the outermost names only, and of lists those of the first item."""
     if isinstance(document, list):
-        if document:
+        if document and before.count(".") < DEEPEST:
             yield from _unread(document[0], read, f"{before.removesuffix('.')}[].")
         return
-    if not isinstance(document, Mapping):
+    if not isinstance(document, Mapping) or before.count(".") >= DEEPEST:
         return
     hidden = 0
     for name, value in document.items():

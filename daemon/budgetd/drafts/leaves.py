@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
+from keyword import iskeyword
 from typing import Final
 
 from budgetd.collect.numbers import parse_number
@@ -18,6 +19,8 @@ Path = tuple[str, ...]
 _WORD: Final = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 _NAME: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$ .:-]{0,63}", re.ASCII)
 _LONGEST_WORD: Final = 20
+DEEPEST: Final = 30
+"""So many names inside of each other are looked at: nobody's answer has as many."""
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _SECRET: Final = frozenset({"key", "token", "secret", "password", "email", "mail", "jwt", "signature", "credential"})
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d([T ]|$)")
@@ -117,9 +120,11 @@ class Listing:
 
 
 def walk(document: object, path: Path = ()) -> Iterator[Leaf | Listing]:
-    """What is below; keys that are no names are left out, and so is whatever is in the second and further dimension."""
+    """What is below; keys that are no names are left out, and so is whatever is in the second and further dimension,
+    or deeper than any answer is.
+    """
     if isinstance(document, dict):
-        for key, value in document.items():
+        for key, value in document.items() if len(path) < DEEPEST else ():
             if is_name(key):
                 yield from walk(value, (*path, key))
     elif isinstance(document, list):
@@ -138,4 +143,9 @@ def jmespath(path: Path) -> str:
 
 def is_plain(path: Path) -> bool:
     """Whether the path can stand in an expression as it is."""
-    return all(_IDENTIFIER.fullmatch(part) for part in path)
+    return all(_IDENTIFIER.fullmatch(part) and not is_reserved(part) for part in path)
+
+
+def is_reserved(word: str) -> bool:
+    """Whether the language of expressions reads something else in it."""
+    return iskeyword(word) or word in ("true", "false")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
-from budgetd.drafts.leaves import Leaf, Path, jmespath, words_of
+from budgetd.drafts.leaves import Leaf, Path, is_reserved, jmespath, words_of
 from budgetd_rules.kinds import Kind
 from budgetd_rules.polls import CONNECTION
 from budgetd_rules.values import ValueType
@@ -79,4 +79,4 @@ class Proposal:
 def _snake(path: Iterable[str]) -> str:
     words = [re.sub("[^a-z0-9]", "", word) for part in path for word in words_of(part)]
     text = "_".join(filter(None, words))[:60].strip("_")
-    return text if text[:1].isalpha() else f"v_{text}"
+    return text if text[:1].isalpha() and not is_reserved(text) else f"v_{text}"
