@@ -105,6 +105,16 @@ CHAINS: dict[str, tuple[Outcome, list[str], set[str]]] = {
         ["info malformed: answered, but with none of the values looked for: has the API changed?"],
         set(),
     ),
+    "an id that is two": (
+        answer({"projects": [{"id": "p1\np2", "number": 17}]}, headers=HEADERS),
+        [f"info malformed: values.project: {ODD}"],
+        {"project"},
+    ),
+    "an id with our key in it": (
+        answer({"projects": [{"id": f"p-{KEY}", "number": 17}]}, headers=HEADERS),
+        [f"info malformed: values.project: {ODD}"],
+        {"project"},
+    ),
     "one value missing that one of them needs": (
         answer({"projects": [{"id": "p1"}]}, headers=HEADERS),
         [f"info malformed: values.number: {GONE}"],

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
-from budgetd.collect.answers import Seen, State, Visit
+from budgetd.collect.answers import Seen, State, Visit, find_raw
 from budgetd.collect.plans import Ask, RequestPlan
 from budgetd.collect.templates import Known, tell_times
 from budgetd.collect.texts import LONGEST
@@ -24,7 +24,7 @@ def prepare(visit: Visit, plan: RequestPlan, seen: Mapping[str, Seen], values: M
         if seen[source].state is not State.ANSWERED:
             return seen[source].state
         value = _tell(values[name])
-        if value is None:
+        if value is None or not _is_whole(visit, seen[source], name, value):
             _blame(visit, source, name, values[name])
             return State.FAILED
         found[name] = value
@@ -36,6 +36,13 @@ def _tell(value: Value) -> Known | None:
         return int(value) if value == value.to_integral_value() else None
     # One that was too long was cut.
     return value if isinstance(value, str) and len(value) < LONGEST and value not in _NO_STEPS else None
+
+
+def _is_whole(visit: Visit, seen: Seen, name: str, value: Known) -> bool:
+    """A text was made fit to print: the id of something else, if it had a line break in it, or our key."""
+    plan = next(plan for request in visit.provider.requests for plan in request.values if plan.name == name)
+    raw = find_raw(plan, seen)
+    return not isinstance(value, str) or (isinstance(raw, str) and raw.strip() == value)
 
 
 def _blame(visit: Visit, source: str, name: str, value: Value) -> None:
