@@ -557,7 +557,8 @@ DAYS = [
     pytest.param(NOW.isoformat(), True, id="now"),
     pytest.param((NOW - timedelta(days=30)).isoformat(), True, id="thirty days ago"),
     pytest.param((NOW - timedelta(days=30, seconds=1)).isoformat(), False, id="a second before"),
-    pytest.param((NOW + timedelta(seconds=1)).isoformat(), False, id="a second ahead"),
+    pytest.param((NOW + timedelta(minutes=1)).isoformat(), True, id="by a clock that is ahead of ours"),
+    pytest.param((NOW + timedelta(hours=1)).isoformat(), False, id="an hour ahead"),
     pytest.param("2026-05-12", True, id="today"),
     pytest.param(NOW.timestamp() - 86400, True, id="yesterday, in seconds since 1970"),
 ]

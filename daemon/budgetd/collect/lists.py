@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from budgetd.collect.answers import Visit
@@ -12,6 +12,8 @@ from budgetd.collect.values import MalformedError, describe, read_id
 
 MOST_ITEMS: Final = 10_000
 MOST_METERS: Final = 1000
+SKEW: Final = timedelta(minutes=5)
+"""By so much a vendor's clock may be ahead of ours: what has just been paid counts at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def _is_within(visit: Visit, within: Within, item: object) -> bool:
         raise MalformedError(f"has no time: {error}") from error
     if not isinstance(moment, datetime):
         raise MalformedError("has no time, so that nobody knows whether it counts")
-    return visit.now - within.last <= moment <= visit.now
+    return visit.now - within.last <= moment <= visit.now + SKEW
 
 
 def _search(path: Path, item: object) -> object:
