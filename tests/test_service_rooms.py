@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from budgetd.collect.collector import next_poll_at
+from budgetd.collect.collector import AT_ONE_HOST, next_poll_at
 from budgetd.collect.provider import load_providers
 from budgetd.config import load_config
 from budgetd.deliver.channels import Channel
@@ -467,6 +467,40 @@ def test_a_poll_never_runs_twice_at_once(tmp_path: Path) -> None:
             assert vendor.asked == 1
             await collector.poll_due(minutes(7))
             await until(lambda: vendor.asked == 2, "the next poll")
+            await collector.stop()
+
+    asyncio.run(go())
+
+
+def test_the_accounts_of_one_vendor_hold_up_no_other(tmp_path: Path) -> None:
+    """They are more than may be under way at once, and come first, by their time."""
+    plan = make(tmp_path)
+    growth = plan.scheduled["growth"]
+    draft = replace(growth.source.draft, base="https://slow.example/v2")
+    slow = {
+        name: replace(growth, source=replace(growth.source, account=name, draft=draft))
+        for name in (f"slow{number:03}" for number in range(150))
+    }
+    plan = replace(plan, scheduled={**slow, "growth": growth})
+
+    async def go() -> None:
+        may_answer = asyncio.Event()
+
+        async def wait() -> None:
+            await may_answer.wait()
+
+        async with wired(plan, Vendor(on_request=wait)) as parts:
+            collector = parts.collector(spawn, lambda: None)
+            await collector.plan(NOON)
+            await collector.poll_due(NOON + HOUR)
+            assert len(collector._in_flight) == AT_ONE_HOST + 1
+            assert "growth" in collector._in_flight
+            assert collector.is_behind
+            may_answer.set()
+            await until(lambda: len(collector._finished) == AT_ONE_HOST + 1, "the end of all of them")
+            await collector.record()
+            await collector.poll_due(NOON + HOUR)
+            assert len(collector._in_flight) == AT_ONE_HOST
             await collector.stop()
 
     asyncio.run(go())

@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import zlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
+from urllib.parse import urlsplit
 
 from budgetd.collect.poll import poll
 from budgetd.collect.sources import Source
@@ -21,6 +23,8 @@ from budgetd_rules.polls import Cause, Outage
 logger = logging.getLogger(__name__)
 
 IN_FLIGHT: Final = 100
+AT_ONE_HOST: Final = 16
+"""With four connections to each, the last of them has its turn after three others."""
 LINGER: Final = timedelta(milliseconds=50)
 LONGEST_PAUSE: Final = timedelta(hours=24)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,6 +52,7 @@ class Collector:
     ) -> None:
         self._db, self._worker, self._client, self._accounts = db, worker, client, accounts
         self._spawn, self._call_finished = spawn, finished
+        self._hosts = {name: urlsplit(one.source.draft.base).netloc for name, one in accounts.items()}
         self._in_flight: dict[str, asyncio.Task[None]] = {}
         self._finished: list[Finished] = []
         # A poll that fails in a way nobody foresaw leaves nothing in the store: this keeps it from coming each second.
@@ -68,9 +73,20 @@ class Collector:
             if name in self._accounts and name not in self._in_flight and self._not_before.get(name, now) <= now
         ]
         room = max(IN_FLIGHT - len(self._in_flight), 0)
-        self.is_behind = len(due) > room
-        for name in due[:room]:
+        chosen = self._share(due)[:room]
+        self.is_behind = len(due) > len(chosen)
+        for name in chosen:
             self._in_flight[name] = self._spawn(f"poll {name}", self._poll(name, now))
+
+    def _share(self, due: Sequence[str]) -> list[str]:
+        """Those of one vendor that is slow would wait for each other until it was too late, and hold up all others."""
+        busy = Counter(self._hosts.get(name) for name in self._in_flight)
+        shared = []
+        for name in due:
+            busy[self._hosts[name]] += 1
+            if busy[self._hosts[name]] <= AT_ONE_HOST:
+                shared.append(name)
+        return shared
 
     async def _poll(self, name: str, now: datetime) -> None:
         """An account stays in flight until its poll is recorded, so that a store that refuses can't lose readings."""
