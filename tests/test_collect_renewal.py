@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,8 +12,12 @@ import httpx
 import pytest
 
 from budgetd.collect.poll import poll
-from budgetd.collect.sources import Source
+from budgetd.collect.provider import load_providers
+from budgetd.collect.renewal import read_again, renewable
+from budgetd.collect.sources import Source, make_source
+from budgetd.commands import Commands
 from budgetd.config import load_config
+from budgetd.credentials import KeySource, Secret, SecretUnavailableError
 from budgetd.errors import ConfigError
 from budgetd.http import Client
 from budgetd.planning import make_plan
@@ -305,6 +310,27 @@ def test_a_key_that_did_not_change_is_not_sent_again(
     account.vendor.keys.clear()
     assert [outage.cause for outage in account.poll().outages] == [Cause.REJECTED]
     assert len(account.vendor.given) == 1
+
+
+def test_what_came_through_a_pipe_is_not_waited_for_again(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "key")
+
+    def make(secret: Secret) -> Source:
+        return make_source("acme", load_providers()["cargo"], secret)
+
+    source = renewable(make, KeySource(file=Path("key")), Secret(CANARY), tmp_path, Commands())
+    assert source.keyring is None
+
+
+def test_a_file_that_can_not_be_read_in_time_says_so(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "key")
+
+    async def read() -> None:
+        with pytest.raises(SecretUnavailableError, match=r"key: not read within 10ms"):
+            await read_again(KeySource(file=Path("key")), tmp_path, timedelta(milliseconds=10))
+        await asyncio.to_thread((tmp_path / "key").write_text, "late")  # so that its reader ends
+
+    asyncio.run(read())
 
 
 def test_a_file_that_is_gone_says_so(make: Make) -> None:

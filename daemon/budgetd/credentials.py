@@ -138,6 +138,11 @@ def read_secret(source: SecretSource, base: Path) -> Secret:
     return Secret(secret)
 
 
+def may_change(source: SecretSource, base: Path) -> bool:
+    """Whether it is a file that others may write anew: what came through a pipe does not come again."""
+    return source.file is not None and _path(source, base).is_file()
+
+
 def _read(source: SecretSource, base: Path) -> tuple[bytes, str]:
     path = _path(source, base)
     try:

@@ -14,8 +14,9 @@ from typing import Final
 
 from budgetd.collect.sources import Source
 from budgetd.collect.texts import hide
-from budgetd.commands import Commands, find_program
-from budgetd.credentials import KeySource, Secret, SecretSource, SecretUnavailableError, read_secret
+from budgetd.commands import WITHIN, Commands, find_program
+from budgetd.credentials import KeySource, Secret, SecretSource, SecretUnavailableError, may_change, read_secret
+from budgetd.durations import format_duration
 from budgetd.errors import ConfigError
 
 Make = Callable[[Secret], Source]
@@ -42,15 +43,22 @@ def first_secret(source: SecretSource, base: Path) -> Secret:
 
 def renewable(make: Make, setting: Secret | KeySource, secret: Secret, base: Path, commands: Commands) -> Source:
     """The source made with this secret; where another can be had later, one that asks for it. Raises ConfigError."""
-    if not isinstance(setting, KeySource) or setting.kind not in ("command", "file"):
+    if not isinstance(setting, KeySource):
         return make(secret)
-    if setting.command is None:
-        return Renewal(make, partial(_read_again, setting, base), first=secret).source
-    return Renewal(make, partial(commands.run, setting.command, base), ttl=setting.ttl).source
+    if setting.command is not None:
+        return Renewal(make, partial(commands.run, setting.command, base), ttl=setting.ttl).source
+    if may_change(setting, base):
+        return Renewal(make, partial(read_again, setting, base), first=secret).source
+    return make(secret)
 
 
-async def _read_again(setting: KeySource, base: Path) -> Secret:
-    return await asyncio.to_thread(read_secret, setting, base)
+async def read_again(setting: KeySource, base: Path, within: timedelta = WITHIN) -> Secret:
+    """Raises SecretUnavailableError, also where the file's server does not answer."""
+    try:
+        async with asyncio.timeout(within.total_seconds()):
+            return await asyncio.to_thread(read_secret, setting, base)
+    except TimeoutError as error:
+        raise SecretUnavailableError(f"{setting.file}: not read within {format_duration(within)}") from error
 
 
 class Renewal:
