@@ -311,7 +311,17 @@ def test_nothing_of_the_library_gets_out(kind: type[Exception]) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "api.acme.example", "ftp://api.acme.example", "https://", "https://[::1", "http://a:b"]
+    "url",
+    [
+        "",
+        "api.acme.example",
+        "ftp://api.acme.example",
+        "https://",
+        "https://[::1",
+        "http://a:b",
+        "http://a:0",
+        "http://a:65536",
+    ],
 )
 def test_what_is_no_url_is_refused_at_once(url: str) -> None:
     with pytest.raises(ValueError, match="URL"):

@@ -22,6 +22,7 @@ from budgetd_rules.polls import Cause
 
 MAX_BYTES: Final = 5_000_000
 MAX_REDIRECTS: Final = 3
+LAST_PORT: Final = 65_535
 
 _DEFAULT_HEADERS: Final = {
     "User-Agent": f"budgetd/{version('budgetd')}",
@@ -68,6 +69,8 @@ class Request:
             raise ValueError("the URL is none") from error
         if url.scheme not in ("http", "https") or not url.host:
             raise ValueError("the URL is none: it begins with https:// and a host")
+        if url.port is not None and not 1 <= url.port <= LAST_PORT:
+            raise ValueError(f"the URL is none: its port lies between 1 and {LAST_PORT}")
         object.__setattr__(self, "ready", httpx.Request(self.method, url, headers=headers, content=self.json))
 
     def at(self, link: str, params: Mapping[str, str]) -> "Request":
