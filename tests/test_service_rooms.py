@@ -396,6 +396,28 @@ def test_a_poll_that_cannot_be_recorded_holds_up_no_other(tmp_path: Path, caplog
     assert "UnicodeEncodeError" in caplog.text
 
 
+def test_a_poll_that_breaks_is_an_outage_and_comes_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def go() -> None:
+        async def fail() -> None:
+            raise ArithmeticError("which nobody foresaw")
+
+        plan, vendor = make(tmp_path), Vendor(on_request=fail)
+        async with wired(plan, vendor) as parts:
+            collector = parts.collector(spawn, lambda: None)
+            await collector.plan(NOON)
+            for number in (1, 2):
+                await collector.poll_due(NOON + number * HOUR)
+                await until(lambda: bool(collector._finished), "the end of the poll")
+                assert await collector.record()
+                assert vendor.asked == number
+        outages = rows(plan, "SELECT account, request, cause, detail FROM outages")
+        assert outages[-1] == ("growth", "answer", "malformed", "what came could not be read; see the log")
+        assert rows(plan, "SELECT failures FROM accounts") == [(2,)]
+
+    asyncio.run(go())
+    assert "which nobody foresaw" in caplog.text
+
+
 # --- polls
 
 

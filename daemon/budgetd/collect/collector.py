@@ -18,7 +18,7 @@ from budgetd.store import polls
 from budgetd.store.database import Store
 from budgetd.store.polls import Finished
 from budgetd.threads import Spawn, Worker
-from budgetd_rules.polls import Cause, Outage
+from budgetd_rules.polls import Cause, Outage, Poll
 
 logger = logging.getLogger(__name__)
 
@@ -55,14 +55,11 @@ class Collector:
         self._hosts = {name: urlsplit(one.source.draft.base).netloc for name, one in accounts.items()}
         self._in_flight: dict[str, asyncio.Task[None]] = {}
         self._finished: list[Finished] = []
-        # A poll that fails in a way nobody foresaw leaves nothing in the store: this keeps it from coming each second.
-        self._not_before: dict[str, datetime] = {}
         self.is_behind = False
 
     async def plan(self, now: datetime) -> None:
         """Every account is due by its own time at the latest: a shortened interval counts from now on."""
         due_at = {name: next_poll_at(now, one.interval, name) for name, one in self._accounts.items()}
-        self._not_before.clear()
         providers = {name: one.source.provider.name for name, one in self._accounts.items()}
         await self._worker.run(polls.plan, self._db, providers, due_at, now + LONGEST_PAUSE, now)
 
@@ -70,7 +67,7 @@ class Collector:
         due = [
             name
             for name in await self._worker.run(polls.due, self._db, now)
-            if name in self._accounts and name not in self._in_flight and self._not_before.get(name, now) <= now
+            if name in self._accounts and name not in self._in_flight
         ]
         room = max(IN_FLIGHT - len(self._in_flight), 0)
         chosen = self._share(due)[:room]
@@ -91,9 +88,9 @@ class Collector:
     async def _poll(self, name: str, now: datetime) -> None:
         """An account stays in flight until its poll is recorded, so that a store that refuses can't lose readings."""
         scheduled = self._accounts[name]
-        due_at = self._not_before[name] = next_poll_at(now, scheduled.interval, name)
+        due_at = next_poll_at(now, scheduled.interval, name)
         try:
-            seen = await poll(scheduled.source, self._client, now)
+            seen = await self._visit(scheduled.source, now)
         except BaseException:
             del self._in_flight[name]
             raise
@@ -102,6 +99,16 @@ class Collector:
             Finished(poll=seen, next_poll_at=max(due_at, retry_until or due_at), retry_until=retry_until)
         )
         self._call_finished()
+
+    async def _visit(self, source: Source, now: datetime) -> Poll:
+        """A poll that fails in a way nobody foresaw has that for an outage: an account may not fall silent."""
+        try:
+            return await poll(source, self._client, now)
+        except Exception:
+            logger.exception("poll broken", extra={"account": source.account})
+            broken = Outage(request="answer", cause=Cause.MALFORMED, detail="what came could not be read; see the log")
+            provider = source.provider.name
+            return Poll(account=source.account, provider=provider, at=now, readings=(), outages=(broken,))
 
     async def record(self) -> bool:
         """Writes what has come since the last time, as one transaction; false where nothing has.
