@@ -428,7 +428,9 @@ def test_constants_are_no_reading_of_a_failed_request(tmp_path: Path) -> None:
     assert poll.answered == frozenset()
 
 
-@pytest.mark.parametrize("more", [answer("", 404), answer("", 403), answer("null"), answer("{}")], ids=repr)
+@pytest.mark.parametrize(
+    "more", [answer("", 404), answer("", 403), answer("", 204), answer("null"), answer("{}")], ids=repr
+)
 def test_what_is_optional_may_be_absent(tmp_path: Path, more: Answer) -> None:
     poll = read(make_provider(tmp_path, TWO), info=answer({"used": 3}, headers=LIMITS), more=more)
     assert meters(poll) == ["calls", "tightest"]

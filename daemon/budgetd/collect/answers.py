@@ -62,7 +62,7 @@ def judge(visit: Visit, plan: RequestPlan, outcome: Outcome) -> Seen:
         return Seen(state=State.FAILED)
     headers = outcome.headers
     visit.pauses.extend(read_retry_after(outcome, visit.now))
-    if plan.optional and outcome.status in (403, 404):
+    if plan.optional and outcome.status in (204, 403, 404):
         return Seen(state=State.ABSENT, headers=headers)
     document, fault = read_body(plan, outcome, visit.redact)
     cause = find_cause(visit.provider, plan, outcome, document)

@@ -128,7 +128,7 @@ class RequestTable(Table):
     whose texts are templates. One that is a name alone and stands for a number (`{now_unix}`, `{year}`, a value) is
     sent as a number. Braces with white space between them are no name, so that GraphQL can be written down.
 
-    `optional`: a vendor that has nothing to say there answers 404, 403, `null` or `{}`, and that is no outage.
+    `optional`: a vendor that has nothing to say there answers 404, 403, 204, `null` or `{}`, and that is no outage.
     `unwrap` names the fields of the body whose object some versions of an API send as JSON inside a text.
     `body = "none"` is for what is read from headers alone.
     `success`, a JMESPath, has to be true of the body of each 2xx, instead of the provider's.
