@@ -598,7 +598,8 @@ def test_providers_as_json(budgetd: Budgetd) -> None:
     shapes = budgetd("providers", "--json").json
     assert [one["provider"] for one in shapes] == sorted(file.stem for file in CATALOG.glob("*.toml"))
     for shape in shapes:
-        assert list(shape) == ["provider", "title", "docs", "evidence", "base_url", "key", "params", "meters", "file"]
+        known = ["provider", "title", "docs", "evidence", "base_url", "key", "rate_limit", "params", "meters", "file"]
+        assert list(shape) == known
         assert all(list(meter) == ["meter", "kind", "unit", "fields"] for meter in shape["meters"])
         assert all(meter["kind"] in list(Kind) and meter["fields"] for meter in shape["meters"])
     (sonzai,) = (shape for shape in shapes if shape["provider"] == "sonzai")
@@ -634,7 +635,12 @@ def test_one_provider(budgetd: Budgetd) -> None:
     ):
         assert said in out
     assert re.search(r"^balance +balance +remaining, .*, runway_days *$", out, re.MULTILINE)
+    assert shape["rate_limit"] is None
+    assert "takes:" not in out
     assert "path (default /v1/billing/subscription): " in budgetd("providers", "cargo").out
+    assert "\n  takes:    6 requests in 1m, of all accounts together\n" in budgetd("providers", "scrapingbee").out
+    (limited,) = budgetd("providers", "scrapingbee", "--json").json
+    assert limited["rate_limit"] == {"requests": 6, "per": "1m"}
 
 
 # --- poll and channels test, against servers on loopback

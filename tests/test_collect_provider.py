@@ -13,6 +13,7 @@ from budgetd.collect.provider import CATALOG, load_provider, load_providers
 from budgetd.errors import ConfigError
 from budgetd_rules.kinds import Kind
 from budgetd_rules.polls import Cause
+from budgetd_rules.rates import Rate
 from collecting import HEAD, make_provider, write_provider
 
 VALUES = """
@@ -36,11 +37,14 @@ def problems_of(folder: Path, text: str, name: str = "acme") -> str:
 
 def test_a_file_becomes_a_provider(tmp_path: Path) -> None:
     text = HEAD.replace(
-        "[requests.info]", 'interval = "10m"\nmin_interval = "1m"\nkey_hint = "an org key"\n[requests.info]'
+        "[requests.info]",
+        'interval = "10m"\nmin_interval = "1m"\nrate_limit = { requests = 30, per = "1m" }\nkey_hint = "an org key"\n'
+        "[requests.info]",
     )
     provider = load_provider(write_provider(tmp_path, text + VALUES + METER + 'expires_at = "ends"'))
     assert (provider.name, provider.title, provider.docs) == ("acme", "Acme", "docs.acme.example")
     assert (provider.interval, provider.min_interval) == (timedelta(minutes=10), timedelta(minutes=1))
+    assert provider.rate_limit == Rate(requests=30, per=timedelta(minutes=1))
     assert provider.key_hint == "an org key"
     assert list(provider.meters) == ["credits"]
     assert provider.meters["credits"].kind is Kind.BALANCE
@@ -150,6 +154,22 @@ WRONG = {
     "no duration": (
         HEAD.replace("auth =", 'interval = "5 minutes"\nauth =') + VALUES + METER,
         "interval: expected a dur",
+    ),
+    "a rate in words": (
+        HEAD.replace("auth =", 'rate_limit = "30/1m"\nauth =') + VALUES + METER,
+        "rate_limit: expected a table, not text; its keys are requests, per",
+    ),
+    "a rate without a span": (
+        HEAD.replace("auth =", "rate_limit = { requests = 30 }\nauth =") + VALUES + METER,
+        "rate_limit.per: is missing",
+    ),
+    "a rate of nothing": (
+        HEAD.replace("auth =", 'rate_limit = { requests = 0, per = "1m" }\nauth =') + VALUES + METER,
+        "rate_limit.requests: must be at least 1",
+    ),
+    "a rate of no span": (
+        HEAD.replace("auth =", 'rate_limit = { requests = 1, per = "0s" }\nauth =') + VALUES + METER,
+        "rate_limit.per: must be longer than nothing",
     ),
     "no JMESPath": (
         HEAD + 'left = { path = "left[", type = "number" }' + METER,

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from budgetd.cli.app import app
 from budgetd.collect.provider import load_provider
 from budgetd.collect.request_tables import ActionTable, ArgTable, PagesTable, RequestTable, ValueTable
-from budgetd.collect.tables import AuthTable, MeterTable, ParamTable, ProviderTable, WithinTable
+from budgetd.collect.tables import AuthTable, MeterTable, ParamTable, ProviderTable, RateTable, WithinTable
 
 GUIDE: Final = (Path(__file__).parent.parent / "docs" / "providers.md").read_text(encoding="utf-8")
 PORT: Final = "8099"
@@ -178,7 +178,7 @@ def test_the_files_of_the_guide_load(number: int, tmp_path: Path) -> None:
 
 
 SECTIONS: Final[Mapping[str, tuple[type[BaseModel], ...]]] = {
-    "### The file": (ProviderTable,),
+    "### The file": (ProviderTable, RateTable),
     "### `auth`": (AuthTable,),
     "### `[params.NAME]`": (ParamTable,),
     "### `[requests.NAME]`": (RequestTable,),

@@ -11,6 +11,7 @@ import pytest
 from budgetd.advice import warnings
 from budgetd.config import load_config
 from budgetd.credentials import Secret
+from budgetd.durations import parse_duration
 from budgetd.errors import ConfigError
 from budgetd.planning import Outline, Plan, make_outline, make_plan
 from budgetd_rules.judgement import Route
@@ -639,6 +640,75 @@ def test_quiet_hours_as_they_are_written(text: str, expected: Quiet, write_confi
 def test_what_is_probably_not_meant(text: str, expected: list[str], write_config: WriteConfig) -> None:
     path = write_config(text)
     assert warnings(plan(path).outline) == [f"{path}: {line}" for line in expected]
+
+
+# --- rates
+
+
+def bees(*tables: str) -> str:
+    accounts = "".join(
+        f"[accounts.bee{number}]\nprovider = 'scrapingbee'\napi_key = 'x'\n{table}\n"
+        for number, table in enumerate(tables, start=1)
+    )
+    return f"{ACCOUNT}{CHANNEL}{RULE}{accounts}"
+
+
+@pytest.mark.parametrize(
+    ("tables", "intervals", "warning"),
+    [
+        pytest.param([""] * 30, ["5m"] * 30, None, id="as many as it takes"),
+        pytest.param(
+            [""] * 31,
+            ["5m10s"] * 31,
+            (
+                "at their intervals bee1, bee2, bee3 and 28 more would send ScrapingBee 7 requests in 1m, "
+                "and it takes 6: they are polled less often, bee1 every 5m10s"
+            ),
+            id="one more",
+        ),
+        pytest.param(
+            ["interval = '1s'"],
+            ["10s"],
+            (
+                "at their intervals bee1 would send ScrapingBee 60 requests in 1m, and it takes 6: "
+                "they are polled less often, bee1 every 10s"
+            ),
+            id="one too often",
+        ),
+        pytest.param(
+            ["interval = '10s'", "interval = '20s'"],
+            ["15s", "30s"],
+            (
+                "at their intervals bee1, bee2 would send ScrapingBee 9 requests in 1m, and it takes 6: "
+                "they are polled less often, bee1 every 15s"
+            ),
+            id="all by the same factor",
+        ),
+        pytest.param(
+            ["interval = '10s'", "interval = '10s'\nbase_url = 'https://eu.acme.example'"],
+            ["10s", "10s"],
+            None,
+            id="two hosts",
+        ),
+        pytest.param(["interval = '10s'", "enabled = false"], ["10s"], None, id="one that is not polled"),
+    ],
+)
+def test_what_a_vendor_takes_is_kept_by_polling_less_often(
+    tables: list[str], intervals: list[str], warning: str | None, write_config: WriteConfig
+) -> None:
+    made = plan(path := write_config(bees(*tables)))
+    scheduled = {name: one.interval for name, one in made.scheduled.items() if name != "voice"}
+    assert list(scheduled.values()) == [parse_duration(text) for text in intervals]
+    stale = [account.stale_after for name, account in made.outline.accounts.items() if name != "voice"]
+    assert stale == [3 * interval for interval in scheduled.values()]
+    assert [line for line in warnings(made.outline) if "takes" in line] == (
+        [f"{path}: accounts: {warning}"] if warning else []
+    )
+
+
+def test_a_url_that_is_none_is_said_once(write_config: WriteConfig) -> None:
+    (problem,) = problems(write_config(bees("base_url = 'https://'")))
+    assert problem.startswith("accounts.bee1: the URL is none")
 
 
 def test_apprise_writes_no_url_to_the_screen(write_config: WriteConfig, capfd: pytest.CaptureFixture[str]) -> None:

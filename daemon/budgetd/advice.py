@@ -1,5 +1,6 @@
 """What a config may say, and probably does not mean."""
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -8,6 +9,8 @@ from typing import Final
 from budgetd.collect.plans import Meter
 from budgetd.commands import find_program
 from budgetd.credentials import KeySource
+from budgetd.durations import format_duration
+from budgetd.intervals import Crowd, find_crowds
 from budgetd.planning import Outline
 from budgetd.validation import did_you_mean
 from budgetd_rules.explanation import supposed
@@ -31,6 +34,9 @@ def warnings(outline: Outline) -> list[str]:
         lines.append(config.problem("rules", what))
     if not outline.accounts:
         lines.append(config.problem("accounts", "none is enabled: nothing will be polled"))
+    lines += [
+        config.problem("accounts", _slower(crowd, outline)) for crowd in find_crowds(config.file, outline.providers)
+    ]
     if not routing.group_wait:
         lines.append(config.problem("channels", "there is none: nobody will be told anything"))
     routed = {name for route in routing.routes for name in route.channels} | set(routing.fallbacks.values())
@@ -39,6 +45,14 @@ def warnings(outline: Outline) -> list[str]:
     lines += [config.problem(*found) for found in _idle_routes(routing.routes)]
     lines += [config.problem(*found) for rule in rules if routing.routes for found in _unheard(rule, outline)]
     return lines
+
+
+def _slower(crowd: Crowd, outline: Outline) -> str:
+    rate, title = crowd.line.rate, outline.providers[crowd.line.provider].title
+    first, interval = next(iter(crowd.intervals.items()))
+    load = f"{math.ceil(crowd.load)} requests in {format_duration(rate.per)}, and it takes {rate.requests}"
+    slower = f"they are polled less often, {first} every {format_duration(interval)}"
+    return f"at their intervals {_some(crowd.intervals)} would send {title} {load}: {slower}"
 
 
 def programs(outline: Outline) -> list[str]:

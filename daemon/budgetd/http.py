@@ -18,6 +18,7 @@ import httpx
 from budgetd.journey import Journey, Step
 from budgetd.packing import PackedError, unpack
 from budgetd.pools import KEEP_ALIVE, OnePool, Pools, origin_of
+from budgetd.turns import Line, Turns
 from budgetd_rules.polls import Cause
 
 MAX_BYTES: Final = 5_000_000
@@ -73,6 +74,11 @@ class Request:
             raise ValueError(f"the URL is none: its port lies between 1 and {LAST_PORT}")
         object.__setattr__(self, "ready", httpx.Request(self.method, url, headers=headers, content=self.json))
 
+    @property
+    def place(self) -> str:
+        """Scheme, host and port."""
+        return _place(self.ready.url)
+
     def at(self, link: str, params: Mapping[str, str]) -> "Request":
         """The same request where the link of an answer leads, with `params` in the query whatever the link has there.
 
@@ -87,11 +93,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came back. The names of `headers` are in lower case; `header` takes them in any."""
+    """What came back. The names of `headers` are in lower case; `header` takes them in any. `took` is without the time
+    that it waited for its turn.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+    took: timedelta = timedelta(0)
 
     def header(self, name: str) -> str | None:
         return self.headers.get(name.lower())
@@ -108,24 +117,32 @@ class Client:
             # They log URLs and headers.
             logging.getLogger(name).setLevel(logging.WARNING)
         self._pools = Pools(keep_alive) if transport is None else OnePool(transport)
+        self.turns = Turns()
 
-    async def send(self, request: Request, within: timedelta) -> Answer:
-        """The whole answer, of whatever status; raises RequestFailedError where there is none in time."""
+    async def send(self, request: Request, within: timedelta, line: Line | None = None) -> Answer:
+        """The whole answer, of whatever status; raises RequestFailedError where there is none in time.
+
+        The time begins when it is its turn.
+        """
         journey = Journey(host=_show_host(request.ready.url))
-        # httpx's own timeouts are for each read: an answer that trickles in would never end.
         with _translated(journey, within):
-            async with asyncio.timeout(within.total_seconds()):
-                return await self._follow(request.ready, journey)
+            return await self._follow(request.ready, journey, within.total_seconds(), line)
 
     async def aclose(self) -> None:
         await self._pools.aclose()
 
-    async def _follow(self, request: httpx.Request, journey: Journey) -> Answer:
+    async def _follow(self, request: httpx.Request, journey: Journey, within: float, line: Line | None) -> Answer:
+        took = 0.0
         for _ in range(MAX_REDIRECTS + 1):
-            answer = await self._exchange(request, journey)
+            async with self.turns.turn(line):
+                started = asyncio.get_running_loop().time()
+                # httpx's own timeouts are for each read: an answer that trickles in would never end.
+                async with asyncio.timeout(within - took):
+                    answer = await self._exchange(request, journey)
+                took += asyncio.get_running_loop().time() - started
             location = answer.header("location")
             if answer.status not in (301, 302, 303, 307, 308) or not location:
-                return answer
+                return replace(answer, took=timedelta(seconds=took))
             if request.method != "GET" and answer.status in (301, 302, 303):
                 raise RequestFailedError(Cause.MALFORMED, f"it redirects a {request.method} as if it were a GET")
             target = _join(request.url, location, "it redirects to")
@@ -156,7 +173,11 @@ def _join(url: httpx.URL, place: str, words: str) -> httpx.URL:
 
 
 def _show_host(url: httpx.URL) -> str:
-    return f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}"[:100]
+    return _place(url)[:100]
+
+
+def _place(url: httpx.URL) -> str:
+    return f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}"
 
 
 def _lower_headers(headers: httpx.Headers) -> dict[str, str]:

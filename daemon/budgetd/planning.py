@@ -29,6 +29,7 @@ from budgetd.credentials import Secret, SecretSource, SecretUnavailableError
 from budgetd.errors import ConfigError
 from budgetd.heartbeat import Receiver
 from budgetd.http import Request
+from budgetd.intervals import find_intervals
 from budgetd.rule_texts import levels_named, rule_text
 from budgetd.sameness import same_as_problem
 from budgetd.validation import did_you_mean
@@ -112,7 +113,8 @@ class _Planner:
             self._problem("accounts", f"{what}; `budgetd providers` lists the providers")
 
     def outline(self) -> Outline:
-        found = (self._account(name, table, self.shelf.providers) for name, table in self.file.accounts.items())
+        every = find_intervals(self.file, self.shelf.providers)
+        found = (self._account(name, table, every.get(name)) for name, table in self.file.accounts.items())
         accounts = [account for account in found if account]
         rules = [rule for name, table in self.file.rules.items() if table.enabled and (rule := self._rule(name, table))]
         routes = tuple(self._route(number, table) for number, table in enumerate(self.file.routes))
@@ -126,10 +128,10 @@ class _Planner:
 
     def scheduled(self, providers: Mapping[str, Provider]) -> dict[str, Scheduled]:
         scheduled = {}
-        for name, table in self.file.accounts.items():
-            provider = providers.get(table.provider)
-            if provider and table.enabled and (source := self._source(name, table, provider)):
-                scheduled[name] = Scheduled(source=source, interval=self._interval(table, provider))
+        for name, interval in find_intervals(self.file, providers).items():
+            table = self.file.accounts[name]
+            if source := self._source(name, table, providers[table.provider]):
+                scheduled[name] = Scheduled(source=source, interval=interval)
         return scheduled
 
     def channel_urls(self) -> dict[str, Secret]:
@@ -174,17 +176,18 @@ class _Planner:
 
     # --- accounts
 
-    def _account(self, name: str, table: AccountTable, providers: Mapping[str, Provider]) -> Account | None:
+    def _account(self, name: str, table: AccountTable, interval: timedelta | None) -> Account | None:
+        """Without an interval it is not polled."""
         key = f"accounts.{name}"
         if name == OURSELVES:
             self._problem(key, "the name budgetd stands for budgetd itself; take another")
-        provider = providers.get(table.provider)
+        provider = self.shelf.providers.get(table.provider)
         if provider is None and table.provider not in self.shelf.problems:
-            hint = did_you_mean(table.provider, list(providers)) or "; `budgetd providers` lists them"
+            hint = did_you_mean(table.provider, list(self.shelf.providers)) or "; `budgetd providers` lists them"
             self._problem(f"{key}.provider", f"no provider is named {table.provider!r}{hint}")
         if problem := same_as_problem(name, self.file.accounts):
             self._problem(f"{key}.same_as", problem)
-        if provider is None or not table.enabled:
+        if provider is None or interval is None:
             return None
         return Account(
             name=name,
@@ -195,7 +198,7 @@ class _Planner:
             refill=table.refill,
             at_zero=table.at_zero,
             same_as=table.same_as,
-            stale_after=table.stale_after or STALE_INTERVALS * self._interval(table, provider),
+            stale_after=table.stale_after or STALE_INTERVALS * interval,
         )
 
     def _source(self, name: str, table: AccountTable, provider: Provider) -> Source | None:
@@ -229,10 +232,6 @@ class _Planner:
                 params[name] = "?"
         found = {name: setting for name, setting in params.items() if setting is not None}
         return found if len(found) == len(params) else None
-
-    def _interval(self, table: AccountTable, provider: Provider) -> timedelta:
-        wanted = table.interval or provider.interval or self.file.daemon.interval
-        return max(wanted, provider.min_interval or wanted)
 
     # --- rules
 

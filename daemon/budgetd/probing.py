@@ -106,7 +106,8 @@ async def probe(source: Source, client: Client, now: datetime) -> Probe:
         while True:
             started = time.monotonic()
             outcome = await send(source, client, ask, now)
-            exchanges.append(_note(source, ask, outcome, timedelta(seconds=time.monotonic() - started)))
+            took = outcome.took if isinstance(outcome, Answer) else timedelta(seconds=time.monotonic() - started)
+            exchanges.append(_note(source, ask, outcome, took))
             if isinstance(outcome, Answer):
                 first.setdefault(ask.plan.name, outcome)
             ask = talk.send(outcome)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
+from budgetd.durations import format_duration
 from budgetd.store.actions import Started
 from budgetd.store.outbox import Entry
 from budgetd.store.pulse import LastHeartbeat
@@ -16,6 +17,7 @@ from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import Change
 from budgetd_rules.meters import View
 from budgetd_rules.polls import Outage, Poll
+from budgetd_rules.rates import Rate
 
 Json = dict[str, Any]
 
@@ -254,12 +256,15 @@ class _Provider(Protocol):
     @property
     def key_hint(self) -> str: ...
     @property
+    def rate_limit(self) -> Rate | None: ...
+    @property
     def params(self) -> Mapping[str, _Param]: ...
     @property
     def meters(self) -> Mapping[str, _Meter]: ...
 
 
 def provider_json(provider: _Provider) -> Json:
+    rate = provider.rate_limit
     return {
         "provider": provider.name,
         "title": provider.title,
@@ -267,6 +272,7 @@ def provider_json(provider: _Provider) -> Json:
         "evidence": provider.evidence,
         "base_url": provider.base_url,
         "key": provider.key_hint,
+        "rate_limit": {"requests": rate.requests, "per": format_duration(rate.per)} if rate else None,
         "params": [
             {
                 "param": name,

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from budgetd.collect.plans import Meter, Param
 from budgetd.collect.provider import Provider
+from budgetd.durations import format_duration
 from budgetd.store.actions import Started
 from budgetd.store.outbox import Entry
 from budgetd.store.pulse import LastHeartbeat
@@ -206,6 +207,9 @@ class Printer:
         for name, param in one.params.items():
             self.say(f"  param:    {name}{_demand(param)}: {param.help}")
         self.say(f"  base_url: {one.base_url}")
+        if one.rate_limit:
+            span = format_duration(one.rate_limit.per)
+            self.say(f"  takes:    {one.rate_limit.requests} requests in {span}, of all accounts together")
         self.say(f"  docs:     {one.docs}")
         self.say(f"  evidence: {_EVIDENCE[one.evidence]}")
         self.say("")

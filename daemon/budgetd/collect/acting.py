@@ -64,7 +64,8 @@ async def act(source: Source, action: Action, args: Mapping[str, Known], client:
     source = await source.keyring.current(now) if source.keyring else source
     redact = hide(*source.secrets, *(str(args[name]) for name, arg in action.args.items() if arg.secret))
     try:
-        answer = await client.send(source.request(Ask(plan=action.request, found=args)), source.timeout)
+        request = source.request(Ask(plan=action.request, found=args))
+        answer = await client.send(request, source.timeout, source.line)
     except RequestFailedError as error:
         return Acted(ending=Ending.UNKNOWN, detail=one_line(error.detail, redact))
     except ValueError as error:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -18,6 +18,7 @@ from budgetd.store import polls
 from budgetd.store.database import Store
 from budgetd.store.polls import Finished
 from budgetd.threads import Spawn, Worker
+from budgetd.turns import Line
 from budgetd_rules.polls import Cause, Outage, Poll
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 IN_FLIGHT: Final = 100
 AT_ONE_HOST: Final = 16
 """With four connections to each, the last of them has its turn after three others."""
+# What is due is looked for about as often.
+AHEAD: Final = timedelta(seconds=1)
 LINGER: Final = timedelta(milliseconds=50)
 LONGEST_PAUSE: Final = timedelta(hours=24)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -62,6 +65,17 @@ class Collector:
         due_at = {name: next_poll_at(now, one.interval, name) for name, one in self._accounts.items()}
         providers = {name: one.source.provider.name for name, one in self._accounts.items()}
         await self._worker.run(polls.plan, self._db, providers, due_at, now + LONGEST_PAUSE, now)
+        self._recall(await self._worker.run(polls.load_attempts, self._db), now)
+
+    def _recall(self, attempts: Mapping[str, datetime], now: datetime) -> None:
+        """What the process before this one sent counts as well, as far as it is written down."""
+        ago: dict[Line, list[timedelta]] = {}
+        for name, at in attempts.items():
+            source = self._accounts[name].source if name in self._accounts else None
+            if source and source.line:
+                ago.setdefault(source.line, []).extend([now - at] * len(source.provider.requests))
+        for line, each in ago.items():
+            self._client.turns.recall(line, each)
 
     async def poll_due(self, now: datetime) -> None:
         due = [
@@ -69,7 +83,9 @@ class Collector:
             for name in await self._worker.run(polls.due, self._db, now)
             if name in self._accounts and name not in self._in_flight
         ]
-        room = max(IN_FLIGHT - len(self._in_flight), 0)
+        due = list(self._whose_turn_it_is(due))
+        # One that waits in the middle of its poll holds up nobody outside of its line.
+        room = max(IN_FLIGHT - len(self._in_flight) + self._client.turns.waiting, 0)
         chosen = self._share(due)[:room]
         self.is_behind = len(due) > len(chosen)
         for name in chosen:
@@ -85,16 +101,34 @@ class Collector:
                 shared.append(name)
         return shared
 
+    def _whose_turn_it_is(self, due: Sequence[str]) -> Iterator[str]:
+        """Without those whose requests would have to wait: they stay due, as what a poll reads has its begin's time."""
+        free: dict[Line, int] = {}
+        for name in due:
+            source = self._accounts[name].source
+            if source.line:
+                wanted = min(len(source.provider.requests), source.line.rate.requests)
+                left = free.setdefault(source.line, self._client.turns.free(source.line, AHEAD))
+                if left < wanted:
+                    continue
+                free[source.line] -= wanted
+            yield name
+
     async def _poll(self, name: str, now: datetime) -> None:
         """An account stays in flight until its poll is recorded, so that a store that refuses can't lose readings."""
         scheduled = self._accounts[name]
         due_at = next_poll_at(now, scheduled.interval, name)
+        began = asyncio.get_running_loop().time()
         try:
             seen = await self._visit(scheduled.source, now)
         except BaseException:
             del self._in_flight[name]
             raise
-        retry_until = now + min(seen.retry_after, LONGEST_PAUSE) if seen.retry_after else None
+        retry_until = None
+        if seen.retry_after:
+            # Its requests may have waited for their turns. Vendors count in seconds.
+            took = timedelta(seconds=int(asyncio.get_running_loop().time() - began))
+            retry_until = now + min(took + seen.retry_after, LONGEST_PAUSE)
         self._finished.append(
             Finished(poll=seen, next_poll_at=max(due_at, retry_until or due_at), retry_until=retry_until)
         )

@@ -31,7 +31,7 @@ async def send(source: Source, client: Client, ask: Ask, now: datetime) -> Outco
     try:
         if source.keyring:
             return await _send_with(source.keyring, client, ask, now)
-        return await client.send(source.request(ask), source.timeout)
+        return await client.send(source.request(ask), source.timeout, source.line)
     except RequestFailedError as error:
         return error
     except SecretUnavailableError as error:
@@ -43,8 +43,10 @@ async def send(source: Source, client: Client, ask: Ask, now: datetime) -> Outco
 async def _send_with(keyring: Keyring, client: Client, ask: Ask, now: datetime) -> Answer:
     """With the present key; where the vendor refuses that, once more with another, if there is one."""
     source = await keyring.current(now)
-    answer = await client.send(source.request(ask), source.timeout)
+    answer = await client.send(source.request(ask), source.timeout, source.line)
     if answer.status != UNAUTHORIZED:
         return answer
     renewed = await keyring.after_refusal(now)
-    return answer if renewed is source else await client.send(renewed.request(ask), source.timeout)
+    if renewed is source:
+        return answer
+    return await client.send(renewed.request(ask), source.timeout, source.line)

@@ -22,6 +22,7 @@ from budgetd.errors import ConfigError
 from budgetd.rulefiles import read_tables
 from budgetd.validation import problem_lines
 from budgetd_rules.polls import Cause
+from budgetd_rules.rates import Rate
 
 CATALOG: Final = FilePath(__file__).parent / "catalog"
 
@@ -36,6 +37,7 @@ class Provider:
     key_hint: str
     interval: timedelta | None
     min_interval: timedelta | None
+    rate_limit: Rate | None
     auth: AuthPlan
     headers: Mapping[str, str]
     params: Mapping[str, Param]
@@ -140,6 +142,7 @@ def load_provider(file: FilePath) -> Provider:
         key_hint=table.key_hint,
         interval=table.interval,
         min_interval=table.min_interval,
+        rate_limit=Rate(requests=table.rate_limit.requests, per=table.rate_limit.per) if table.rate_limit else None,
         auth=AuthPlan(headers=table.auth.all_headers, query=table.auth.query, basic=table.auth.basic),
         headers=table.headers,
         params={name: Param(**param.model_dump()) for name, param in table.params.items()},

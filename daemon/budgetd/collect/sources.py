@@ -15,6 +15,7 @@ from budgetd.collect.texts import Redact, hide
 from budgetd.credentials import Secret
 from budgetd.errors import ConfigError
 from budgetd.http import Request
+from budgetd.turns import Line
 from budgetd.validation import did_you_mean
 
 Setting = str | int | Secret
@@ -56,7 +57,10 @@ class Keyring(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """An account ready to be polled: `requests` are those that stay the same from poll to poll, made once for a key."""
+    """An account ready to be polled: `requests` are those that stay the same from poll to poll, made once for a key.
+
+    `line` is where all of them wait for their turn, if the vendor takes only so many.
+    """
 
     account: str
     provider: Provider
@@ -65,6 +69,7 @@ class Source:
     timeout: timedelta
     secrets: tuple[str, ...] = field(repr=False)
     redact: Redact = field(repr=False)
+    line: Line | None = None
     keyring: Keyring | None = None
 
     def request(self, ask: Ask) -> Request:
@@ -88,6 +93,7 @@ def make_source(
 ) -> Source:
     """Raises ConfigError, a line for each problem; the lines begin with the key below `accounts.NAME`."""
     given = {name: _text(setting) for name, setting in (params or {}).items()}
+    base = (base_url or provider.base_url).rstrip("/")
     problems = _find_problems(provider, given)
     if problems:
         raise ConfigError(f"accounts.{account}.params.{problem}" for problem in problems)
@@ -98,7 +104,7 @@ def make_source(
     secrets = [api_key.reveal(), *(text for name, text in given.items() if provider.params[name].secret), basic or ""]
     redact = hide(*secrets)
     draft = Draft(
-        base=(base_url or provider.base_url).rstrip("/"),
+        base=base,
         known=known,
         headers=fill_all(provider.headers, known),
         auth_headers=fill_all(provider.auth.headers, with_key) | _basic(basic),
@@ -107,6 +113,7 @@ def make_source(
     try:
         # All are made now, the changing ones too, so that what can't be sent is found before it is.
         made = {plan.name: draft.make(plan, _make_up(plan)) for plan in provider.requests}
+        line = line_of(provider, base)
     except ValueError as error:
         raise ConfigError([redact(f"accounts.{account}: {error}")]) from error
     return Source(
@@ -117,7 +124,14 @@ def make_source(
         timeout=timeout,
         secrets=tuple(secrets),
         redact=redact,
+        line=line,
     )
+
+
+def line_of(provider: Provider, base_url: str) -> Line | None:
+    """Raises ValueError where the URL is none."""
+    rate = provider.rate_limit
+    return Line(provider=provider.name, place=Request(url=base_url).place, rate=rate) if rate else None
 
 
 def _make_up(plan: RequestPlan) -> dict[str, Known]:

@@ -6,9 +6,9 @@ expression's names, a kind's fields, the names in braces) is `assembly`'s to che
 """
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from budgetd.collect.keys import (
     BaseUrl,
@@ -72,6 +72,13 @@ class AuthTable(Table):
             | {f"headers.{name}": text for name, text in self.headers.items()}
             | {f"query.{name}": text for name, text in self.query.items()}
         )
+
+
+class RateTable(Table):
+    """So many requests in any such span, `{ requests = 30, per = "1m" }`: to one host, for all accounts together."""
+
+    requests: Annotated[int, Field(ge=1)]
+    per: Duration
 
 
 class ParamTable(Table):
@@ -165,6 +172,7 @@ class ProviderTable(Table):
     key_hint: str = ""
     interval: Duration | None = None
     min_interval: Duration | None = None
+    rate_limit: RateTable | None = None
     params: Mapping[ParamName, ParamTable] = {}
     success: PathText | None = None
     causes: Mapping[CauseName, PathText] = {}

@@ -7,7 +7,7 @@ from typing import Any
 
 from budgetd.store.database import Store, put, read, write
 from budgetd.store.rows import among, reading_row
-from budgetd_rules.encoding import at, maybe_at, maybe_when
+from budgetd_rules.encoding import at, maybe_at, maybe_when, when
 from budgetd_rules.meters import Reading, family
 from budgetd_rules.polls import CONNECTION, Connection, Outage, Poll, connect, connection_reading
 
@@ -39,6 +39,13 @@ def plan(
             if not is_asked_to_wait and row["next_poll_at"] > at(due_at[name]):
                 db.execute("UPDATE accounts SET next_poll_at = ? WHERE name = ?", [at(due_at[name]), name])
         db.execute("UPDATE accounts SET unjudged = 1")
+
+
+def load_attempts(db: Store) -> dict[str, datetime]:
+    """When each account was last polled, if it was."""
+    with read(db):
+        sql = "SELECT name, last_attempt FROM accounts WHERE last_attempt IS NOT NULL"
+        return {name: when(text) for name, text in db.execute(sql)}
 
 
 def due(db: Store, now: datetime) -> list[str]:
