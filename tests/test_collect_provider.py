@@ -89,25 +89,54 @@ WRONG = {
         f"pages: {name}": (HEAD.replace('"/info"', f'"/info"\npages = {{ {pages} }}') + VALUES + METER, problem)
         for name, (pages, problem) in {
             "nothing": ("", "requests.info.pages.items: is missing"),
-            "no way on": ("items = 'data'", "requests.info.pages: takes one of link, cursor and number"),
+            "no way on": ("items = 'data'", "requests.info.pages: takes one of link, link_header, cursor and number"),
             "two ways on": (
                 "items = 'data', link = 'next', number = 'page'",
-                "requests.info.pages: takes one of link, cursor and number",
+                "requests.info.pages: takes one of link, link_header, cursor and number",
             ),
             "a cursor for nothing": (
                 "items = 'data', cursor = 'next'",
-                "requests.info.pages: cursor and query go together",
+                "requests.info.pages: cursor and query (or json) go together",
             ),
             "a query of nothing": (
                 "items = 'data', link = 'next', query = 'page'",
-                "requests.info.pages: cursor and query go together",
+                "requests.info.pages: cursor and query (or json) go together",
             ),
             "the first of no number": ("items = 'data', link = 'next', first = 0", "first is for page numbers"),
+            "a link in two places": (
+                "items = 'data', link = 'next', link_header = true",
+                "requests.info.pages: takes one of link, link_header, cursor and number",
+            ),
+            "a place for no cursor": (
+                "items = 'data', link = 'next', json = 'after'",
+                "requests.info.pages: cursor and query (or json) go together",
+            ),
+            "a cursor for two places": (
+                "items = 'data', cursor = 'next', query = 'page', json = 'after'",
+                "requests.info.pages: takes one of query and json",
+            ),
+            "a place that is none": (
+                "items = 'data', cursor = 'next', json = 'after[0]'",
+                "requests.info.pages.json: does not have the form",
+            ),
+            "a place in no body": (
+                "items = 'data', cursor = 'next', json = 'a.after'",
+                "requests.info: pages.json: a.after is a place in the body of a POST, and there is none: write",
+            ),
             "no dotted name": ("items = 'data[0]', link = 'next'", "requests.info.pages.items: does not have the form"),
             "a link that is no JMESPath": ("items = 'data', link = 'next['", "pages.link: 'next[' is no JMESPath"),
             "too many": ("items = 'data', link = 'next', most = 1000", "pages.most: must be at most 100"),
         }.items()
     },
+    "a cursor in the middle of a text": (
+        HEAD.replace(
+            '"/info"',
+            '"/info"\nmethod = "POST"\njson = { a = "b" }\npages = { items = "@", cursor = "next", json = "a.after" }',
+        )
+        + VALUES
+        + METER,
+        "requests.info: pages.json: a.after leads through what is no table in json",
+    ),
     "a query that pages turns": (
         HEAD.replace('"/info"', '"/info"\nquery = { page = "1" }\npages = { items = "@", number = "page" }')
         + VALUES

@@ -54,7 +54,7 @@ def _inquire(visit: Visit, ask: Ask) -> Generator[Ask, Outcome, Seen]:
     # That there is nothing can be said by the first page alone.
     later = replace(ask.plan, optional=False)
     try:
-        while turn := pages.add(seen.document):
+        while turn := pages.add(seen.document, seen.headers):
             seen = judge(visit, later, (yield replace(ask, turn=turn)))
             if seen.state is not State.ANSWERED:
                 return seen

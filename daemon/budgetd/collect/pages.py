@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from budgetd.collect.links import find_next
 from budgetd.collect.paths import Path, PathError
 from budgetd.collect.plans import PagesPlan, Turn
+from budgetd.collect.templates import Known
 from budgetd.collect.texts import Redact
 from budgetd.collect.values import MalformedError, describe, read_id
 
@@ -21,10 +23,10 @@ class Pages:
     items: list[object] = field(default_factory=list)
     turned: list[Turn] = field(default_factory=list)
 
-    def add(self, document: object) -> Turn | None:
+    def add(self, document: object, headers: Mapping[str, str]) -> Turn | None:
         """How to get the next page, or None after the last. Raises MalformedError."""
         items = self._find_items(document)
-        turn = self._find_turn(document, items)
+        turn = self._find_turn(document, items, headers)
         if items is None and (turn or self.turned):
             # By itself null may stand for an empty list. Among others it may as well have been lost.
             raise MalformedError("one of them has no list")
@@ -51,19 +53,29 @@ class Pages:
             raise MalformedError(f"expected a list, got {describe(found, self.redact)}")
         return found
 
-    def _find_turn(self, document: object, items: list[object] | None) -> Turn | None:
-        if isinstance(document, list) and self.plan.items:
+    def _find_turn(self, document: object, items: list[object] | None, headers: Mapping[str, str]) -> Turn | None:
+        if isinstance(document, list) and self.plan.items and not self.plan.in_header:
             return None
         has_more = self._has_more(document)
         if self.plan.number is not None:
             goes_on = has_more if self.plan.more else bool(items)
             return Turn(query={self.plan.number: str(self.plan.first + len(self.turned) + 1)}) if goes_on else None
-        place = self._find_place(document) if has_more is not False else None
+        turn = self._find_way(document, headers) if has_more is not False else None
+        if turn is None and has_more:
+            raise MalformedError("there are more of them, and nothing says where")
+        return turn
+
+    def _find_way(self, document: object, headers: Mapping[str, str]) -> Turn | None:
+        if self.plan.in_header:
+            link = find_next(headers.get("link", ""))
+            return None if link is None else Turn(link=link)
+        place = self._find_place(document)
         if place is None:
-            if has_more:
-                raise MalformedError("there are more of them, and nothing says where")
             return None
-        return Turn(link=place) if self.plan.query is None else Turn(query={self.plan.query: place})
+        if self.plan.json:
+            return Turn(json=(self.plan.json, place))
+        text = str(place)
+        return Turn(link=text) if self.plan.query is None else Turn(query={self.plan.query: text})
 
     def _has_more(self, document: object) -> bool | None:
         found = _search(self.plan.more, document) if self.plan.more else None
@@ -71,14 +83,17 @@ class Pages:
             raise MalformedError(f"whether there are more: expected true or false, got {describe(found, self.redact)}")
         return found
 
-    def _find_place(self, document: object) -> str | None:
+    def _find_place(self, document: object) -> Known | None:
+        """A number where it is one, which a body is sent as one again."""
         found = _search(self.plan.place, document) if self.plan.place else None
         if found is None or found is False or found == "":
             return None
-        place = found if isinstance(found, str) else read_id(found, self.redact)
+        if isinstance(found, str):
+            return found
+        place = read_id(found, self.redact)
         if place is None:
             raise MalformedError(f"where the next one is: expected text, got {describe(found, self.redact)}")
-        return place
+        return int(place)
 
 
 def _search(path: Path, document: object) -> object:

@@ -35,13 +35,16 @@ class AuthPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PagesPlan:
-    """How an answer goes on. `place` leads to the next page's link, or to the cursor that `query` names in the URL's
-    query; `number` names the page's number there.
+    """How an answer goes on. `place` leads to the next page's link, or to the cursor, which goes into the query (as
+    `query`) or into the body (at the place `json`). `in_header`: the link stands in the header Link. `number` is what
+    the query calls the page's number.
     """
 
     items: tuple[str, ...]
     place: Path | None
+    in_header: bool
     query: str | None
+    json: tuple[str, ...]
     number: str | None
     first: int
     more: Path | None
@@ -79,10 +82,11 @@ class RequestPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """To a further page: a link, or what is different in the query."""
+    """To a further page: a link, or what is different in the query, or in the body, as a place and what it holds."""
 
     link: str | None = None
     query: Mapping[str, str] = field(default_factory=dict)
+    json: tuple[tuple[str, ...], Known] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

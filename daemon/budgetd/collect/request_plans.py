@@ -133,6 +133,8 @@ def _plan_pages(pages: PagesTable) -> PagesPlan:
     return PagesPlan(
         items=tuple(pages.items.split(".")) if pages.items != "@" else (),
         place=compile_path(place) if place is not None else None,
+        in_header=pages.link_header,
+        json=tuple(pages.body_json.split(".")) if pages.body_json is not None else (),
         query=pages.query,
         number=pages.number,
         first=pages.first,

@@ -84,6 +84,9 @@ class ValueTable(Table):
         return factor if factor != 1 else None
 
 
+DottedName = Annotated[str, StringConstraints(pattern=r"^[\w-]+(\.[\w-]+)*$")]
+
+
 class PagesTable(Table):
     """An answer that comes in pages: `items` is the dotted name of the list in the body (`data`, `data.rows`), or `@`
     where the body is the list. The lists of all pages become one, in the body of the first. A body that is a bare list,
@@ -91,7 +94,9 @@ class PagesTable(Table):
 
     How it goes on is one of these, until there is none (null, false, an empty text):
     - `link`, a JMESPath to the link to the next page: relative or absolute, and of the same origin.
-    - `cursor`, a JMESPath to what the URL's query takes under the name `query` for the next page.
+    - `link_header = true`: that link is in the header Link, with `rel="next"` (RFC 8288).
+    - `cursor`, a JMESPath to what the next page takes: under the name `query` in the URL's query, or under the dotted
+      name `json` in the body of a POST (`variables.after`), where a number stays a number.
     - `number`, the name under which the query takes the page's number, counted from `first` (1) on.
     `more`, a JMESPath, is true while there is more, and false on the last page, if the vendor says so. Without it page
     numbers end with an empty list.
@@ -101,19 +106,23 @@ class PagesTable(Table):
 
     items: Annotated[str, StringConstraints(pattern=r"^(@|[\w-]+(\.[\w-]+)*)$")]
     link: PathText | None = None
+    link_header: bool = False
     cursor: PathText | None = None
     number: str | None = None
     query: str | None = None
+    body_json: DottedName | None = Field(default=None, alias="json")
     first: Annotated[int, Field(ge=0)] = 1
     more: PathText | None = None
     most: Annotated[int, Field(ge=2, le=100)] = 20
 
     @model_validator(mode="after")
     def _goes_on_in_one_way(self) -> Self:
-        if [self.link, self.cursor, self.number].count(None) != 2:
-            raise ValueError("takes one of link, cursor and number: how the answer goes on")
-        if (self.cursor is None) != (self.query is None):
-            raise ValueError("cursor and query go together: where the cursor stands, and what the query calls it")
+        if [self.link, self.link_header or None, self.cursor, self.number].count(None) != 3:
+            raise ValueError("takes one of link, link_header, cursor and number: how the answer goes on")
+        if [self.cursor, self.query or self.body_json].count(None) == 1:
+            raise ValueError("cursor and query (or json) go together: where the cursor stands, and what it is sent as")
+        if self.query is not None and self.body_json is not None:
+            raise ValueError("takes one of query and json: where the cursor is sent")
         if "first" in self.model_fields_set and self.number is None:
             raise ValueError("first is for page numbers")
         return self
@@ -154,10 +163,24 @@ class RequestTable(Table):
     def _fits_together(self) -> Self:
         if self.body_json is not None and self.method != "POST":
             raise ValueError('json is the body of a POST: add method = "POST"')
+        if self.pages and self.pages.body_json is not None:
+            _check_place(self.pages.body_json, self.body_json)
         turning = (self.pages.query or self.pages.number) if self.pages else None
         if turning in self.query:
             raise ValueError(f"query.{turning} is what pages turns; leave it out here")
         return self
+
+
+def _check_place(name: str, body: Mapping[str, object] | None) -> None:
+    """That a cursor can be put there, in place of what stands there."""
+    if body is None:
+        raise ValueError(f"pages.json: {name} is a place in the body of a POST, and there is none: write json = {{}}")
+    table: object = body
+    for step in name.split(".")[:-1]:
+        table = table.get(step, {}) if isinstance(table, Mapping) else None
+    is_table = isinstance(table, Mapping)
+    if not is_table:
+        raise ValueError(f"pages.json: {name} leads through what is no table in json")
 
 
 class ArgTable(Table):

@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
@@ -79,6 +79,8 @@ class Source:
             return request
         if ask.turn.link is not None:
             return request.at(ask.turn.link, self.draft.auth_query)
+        if ask.turn.json:
+            return replace(request, json=_put_in(request.json or b"{}", *ask.turn.json))
         return replace(request, params={**request.params, **ask.turn.query})
 
 
@@ -155,6 +157,15 @@ def _find_problems(provider: Provider, given: Mapping[str, str]) -> list[str]:
         if param.required and name not in given
     ]
     return problems
+
+
+def _put_in(body: bytes, place: Sequence[str], value: Known) -> bytes:
+    """At a place in its tables, of which those are made that are missing."""
+    document = table = json.loads(body)
+    for step in place[:-1]:
+        table = table.setdefault(step, {})
+    table[place[-1]] = value
+    return json.dumps(document).encode()
 
 
 def _basic(user_and_password: str | None) -> dict[str, str]:
