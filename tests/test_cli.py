@@ -125,7 +125,7 @@ def test_a_proxy_that_is_none_ends_what_polls_with_78(
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"htp://user:{CANARY}@proxy.example")
     ran = budgetd(verb, "-c", write_config(f'{GOOD}[daemon]\nstate = "budgetd.db"\n'))
-    form = "expected http://HOST:PORT or http://USER:PASSWORD@HOST:PORT"
+    form = "expected http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, or the same with https:// or socks5://"
     assert (ran.code, ran.out, ran.errors) == (78, "", [f"HTTPS_PROXY in the environment: {form}"])
 
 

@@ -411,7 +411,8 @@ def test_each_scheme_has_its_own_proxy_and_lower_case_goes_first(monkeypatch: py
         pytest.param(f"http://u:{IN_URL}@proxy.example:99999", "expected http://HOST:PORT or", id="a port too high"),
         pytest.param(f"http://u:{IN_URL}@[proxy", "expected http://HOST:PORT or", id="half an address"),
         pytest.param(f"http://u:{IN_URL}@proxy .example", "expected http://HOST:PORT or", id="a blank"),
-        pytest.param(f"socks5://u:{IN_URL}@proxy.example:1080", "SOCKS is not spoken here", id="SOCKS"),
+        pytest.param(f"socks4://u:{IN_URL}@proxy.example", "of SOCKS only version 5 is spoken here", id="SOCKS 4"),
+        pytest.param(f"socks5://u:{IN_URL}@:1080", "expected http://HOST:PORT or", id="SOCKS without a host"),
     ],
 )
 def test_what_is_no_proxy_stops_the_start(url: str, problem: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,7 +154,8 @@ class Client:
             journey.via = pool.proxy
             response = await _begin(pool.transport, request, journey)
             try:
-                if pool.proxy and response.status_code == 407:  # to a request over http, which it passes on as it is
+                # To a request over http, which an HTTP proxy passes on as it is.
+                if pool.proxy and not pool.proxy.is_socks and response.status_code == 407:
                     raise RequestFailedError(Cause.UNREACHABLE, journey.refused(407))
                 body = await _read_or_leave(response)
             finally:
@@ -255,13 +256,20 @@ def _translated(journey: Journey, limit: timedelta) -> Iterator[None]:
     except TimeoutError as error:
         raise RequestFailedError(Cause.UNREACHABLE, journey.late(limit)) from error
     except httpx.ProxyError as error:
-        raise RequestFailedError(Cause.UNREACHABLE, journey.refused(_status(error))) from error
+        is_socks = journey.via is not None and journey.via.is_socks
+        said = journey.refused_by_socks(str(error)) if is_socks else journey.refused(_status(error))
+        raise RequestFailedError(Cause.UNREACHABLE, said) from error
     except httpx.ConnectError as error:
         raise RequestFailedError(Cause.UNREACHABLE, journey.no_connection(error)) from error
     except (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError) as error:
         detail = "can't be sent: its URL or one of its headers is not as HTTP wants it"
         raise RequestFailedError(Cause.MALFORMED, detail) from error
     except (httpx.HTTPError, OSError) as error:
+        raise RequestFailedError(Cause.UNREACHABLE, journey.broken()) from error
+    except Exception as error:
+        if journey.step is not Step.TUNNEL:
+            raise
+        # What is no SOCKS, httpcore meets with whatever comes of it.
         raise RequestFailedError(Cause.UNREACHABLE, journey.broken()) from error
 
 

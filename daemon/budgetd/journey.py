@@ -31,7 +31,11 @@ _STEPS: Final[Mapping[str, Step]] = {
     "connection.connect_tcp.started": Step.CONNECT,
     "connection.start_tls.started": Step.TLS,
     "proxy.start_tls.started": Step.TLS_THROUGH,
+    "socks.connect_tcp.started": Step.CONNECT,
+    "socks.setup_socks5_connection.started": Step.TUNNEL,
+    "socks.start_tls.started": Step.TLS_THROUGH,
 }
+_CONNECTED: Final = ("connection.connect_tcp.complete", "socks.connect_tcp.complete")
 _SENDING: Final = "http11.send_request_headers.started"
 
 _UNTRUSTED: Final = (
@@ -70,7 +74,7 @@ class Journey:
     async def note(self, event: str, info: Mapping[str, Any]) -> None:
         """The request extension `trace` of httpx."""
         self.step = _STEPS.get(event, self.step)
-        if event == "connection.connect_tcp.complete":
+        if event in _CONNECTED:
             self.connection = info["return_value"]
         elif event == _SENDING:
             asked_proxy = info["request"].method == b"CONNECT"
@@ -105,6 +109,8 @@ class Journey:
         return f"no connection to {self._peer}: {next(reasons, 'it could not be made')}"
 
     def broken(self) -> str:
+        if self.step is Step.TUNNEL and self.via and self.via.is_socks:
+            return f"{self._proxy} made no connection to {self.host}: it broke off, or does not speak SOCKS 5"
         if self.step is Step.TUNNEL:
             return f"{self._proxy} broke off before it made a connection to {self.host}"
         return f"the connection broke before the whole answer was there{self._through}"
@@ -112,11 +118,21 @@ class Journey:
     def refused(self, status: int) -> str:
         """By the proxy."""
         if self.via is not None and status == 407:
-            login = f"the user and password in {self.via.variable}"
-            fix = f"does not take {login}" if self.via.has_user else f"wants {login}: http://USER:PASSWORD@HOST:PORT"
-            return f"{self._proxy} {fix} (HTTP 407)"
+            return f"{self._refused_login(self.via, 'http')} (HTTP 407)"
         reaches = "can't reach" if status in (502, 503, 504) else "makes no connection to"
         return f"{self._proxy} {reaches} {self.host} (HTTP {status})"
+
+    def refused_by_socks(self, words: str) -> str:
+        """`words` are httpcore's: a reason behind a colon, or something about the login."""
+        reason = words.rpartition(": ")[2].rstrip(".").lower() if ": " in words else ""
+        if self.via is not None and not reason:
+            return self._refused_login(self.via, "socks5")
+        return f"{self._proxy} can't reach {self.host}: {reason}"
+
+    def _refused_login(self, via: Proxy, scheme: str) -> str:
+        login = f"the user and password in {via.variable}"
+        fix = f"does not take {login}" if via.has_user else f"wants {login}: {scheme}://USER:PASSWORD@HOST:PORT"
+        return f"{self._proxy} {fix}"
 
     @property
     def _proxy(self) -> str:

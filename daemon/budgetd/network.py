@@ -1,7 +1,7 @@
 """What the environment says of the network: the proxies between us and the vendors, and the authorities to be trusted.
 
-HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY mean what they mean to httpx, SSL_CERT_FILE and SSL_CERT_DIR what they
-mean to OpenSSL. All are read once, at the start.
+HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY mean what they mean to httpx, SOCKS proxies included, and SSL_CERT_FILE
+and SSL_CERT_DIR what they mean to OpenSSL. All are read once, at the start.
 """
 
 import contextlib
@@ -18,7 +18,9 @@ from urllib.request import getproxies
 from budgetd.errors import ConfigError
 
 PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
-_FORM: Final = "expected http://HOST:PORT or http://USER:PASSWORD@HOST:PORT"
+# To either the proxy looks the names up.
+_SOCKS: Final = ("socks5", "socks5h")
+_FORM: Final = "expected http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, or the same with https:// or socks5://"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,7 @@ class Proxy:
     shown: str
     has_user: bool
     has_tls: bool
+    is_socks: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,14 +94,15 @@ def _proxy(scheme: str, text: str) -> Proxy:
         shown=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
         has_user=bool(parts.username),
         has_tls=parts.scheme == "https",
+        is_socks=parts.scheme in _SOCKS,
     )
 
 
 def _problem(parts: SplitResult) -> str:
-    if parts.scheme.startswith("socks"):
-        return "SOCKS is not spoken here; name a proxy that begins with http:// or https://"
+    if parts.scheme.startswith("socks") and parts.scheme not in _SOCKS:
+        return "of SOCKS only version 5 is spoken here: socks5://HOST:PORT"
     odd = any(letter.isspace() or not letter.isprintable() for letter in parts.netloc)
-    return _FORM if odd or parts.scheme not in PORTS or not parts.hostname or parts.port == 0 else ""
+    return _FORM if odd or parts.scheme not in (*PORTS, *_SOCKS) or not parts.hostname or parts.port == 0 else ""
 
 
 def _exemption(entry: str) -> _Exemption:
