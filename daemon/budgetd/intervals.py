@@ -10,6 +10,7 @@ from typing import Final
 from budgetd.collect.provider import Provider
 from budgetd.collect.sources import line_of
 from budgetd.config import ConfigFile
+from budgetd.durations import LONGEST
 from budgetd.turns import Line
 
 _GRAIN: Final = timedelta(microseconds=1)
@@ -65,5 +66,6 @@ def _wanted(file: ConfigFile, providers: Mapping[str, Provider]) -> dict[str, ti
 
 
 def _stretch(interval: timedelta, factor: Fraction) -> timedelta:
-    """In whole seconds."""
-    return timedelta(seconds=math.ceil(Fraction(interval // _GRAIN, 1_000_000) * factor))
+    """In whole seconds, and no longer than a duration may be."""
+    seconds = math.ceil(Fraction(interval // _GRAIN, 1_000_000) * factor)
+    return timedelta(seconds=min(seconds, LONGEST // timedelta(seconds=1)))
