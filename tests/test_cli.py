@@ -483,6 +483,7 @@ def test_status_as_json(told: Path, budgetd: Budgetd) -> None:
             "cause": "rejected",
             "detail": "401: the key is wrong or has expired",
             "last_success_at": _z(5),
+            "retry_until": None,
             "blind": False,
         },
     }

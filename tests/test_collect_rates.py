@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from budgetd.collect.acting import Ending, act
-from budgetd.collect.collector import IN_FLIGHT, Collector
+from budgetd.collect.collector import AT_ONE_HOST, IN_FLIGHT, Collector
 from budgetd.collect.poll import poll
 from budgetd.collect.provider import Provider, load_provider
 from budgetd.collect.sources import Source, make_source
@@ -199,14 +199,12 @@ def test_who_gives_up_waiting_leaves_the_line() -> None:
         client = vendor.client()
         tasks = [asyncio.create_task(client.send(request, HOUR, line)) for _ in range(4)]
         await asyncio.sleep(1)
-        assert client.turns.waiting == 3
+        assert len(vendor.times) == 1
         for task in tasks[1:3]:  # one at the head of the line, and one behind it
             task.cancel()
         await asyncio.wait(tasks[1:3])
         assert passed() == 1
-        assert client.turns.waiting == 1
         await tasks[3]
-        assert client.turns.waiting == 0
 
     run_fast(go())
     assert vendor.times == [0, 60.1]
@@ -314,7 +312,7 @@ def test_polls_begin_when_their_requests_may_go_and_others_are_not_held_up(tmp_p
 
 def test_polls_that_wait_in_their_middle_take_no_room_from_others(tmp_path: Path) -> None:
     names = [f"a{number}" for number in range(IN_FLIGHT)]
-    provider = text(IN_FLIGHT, "1h", pages=PAGES)
+    provider = text(AT_ONE_HOST, "1h", pages=PAGES)
     page = httpx.Response(200, json={"left": 7, "rows": [], "next": "?page=2"})
 
     async def go() -> None:
@@ -328,7 +326,7 @@ def test_polls_that_wait_in_their_middle_take_no_room_from_others(tmp_path: Path
             await here.collector.plan(NOON)
             await here.collector.poll_due(NOON)
             await asyncio.sleep(MINUTE)
-            assert len(vendor.asked) == IN_FLIGHT
+            assert len(vendor.asked) == AT_ONE_HOST
             await here.collector.poll_due(minutes(6))
             await asyncio.sleep(MINUTE)
             assert here.read() == ["other"]

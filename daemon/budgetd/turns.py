@@ -36,11 +36,6 @@ class Turns:
     def __init__(self) -> None:
         self._gates: dict[tuple[str, str], _Gate] = {}
 
-    @property
-    def waiting(self) -> int:
-        """How many requests wait, in all lines."""
-        return sum(gate.waiting for gate in self._gates.values())
-
     def free(self, line: Line, within: timedelta) -> int:
         """How many more requests would be sent within that time."""
         gate = self._gate(line)

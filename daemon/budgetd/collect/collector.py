@@ -84,8 +84,7 @@ class Collector:
             if name in self._accounts and name not in self._in_flight
         ]
         due = list(self._whose_turn_it_is(due))
-        # One that waits in the middle of its poll holds up nobody outside of its line.
-        room = max(IN_FLIGHT - len(self._in_flight) + self._client.turns.waiting, 0)
+        room = max(IN_FLIGHT - len(self._in_flight), 0)
         chosen = self._share(due)[:room]
         self.is_behind = len(due) > len(chosen)
         for name in chosen:
