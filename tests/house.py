@@ -18,7 +18,7 @@ from budgetd.deliver.channels import Channel, Letter, Sent
 from budgetd.deliver.outbox import Outbox, retry_pause
 from budgetd.deliver.templates import Template
 from budgetd.judge import judge_all, judge_due
-from budgetd.store import database, handover, notices, polls, reports, troubles
+from budgetd.store import database, due_times, handover, polls, reports, troubles
 from budgetd.store.database import Store
 from budgetd.store.polls import Finished
 from budgetd.threads import Worker
@@ -161,7 +161,7 @@ class House:
 
     def plan(self, now: datetime) -> None:
         """As at a start, after a reload, and when the clock was set."""
-        notices.plan(self.db, self.routing.group_wait, retry_pause, now)
+        due_times.plan(self.db, self.routing.group_wait, retry_pause, now)
 
     def start(self, now: datetime) -> None:
         """What the service does first under a config."""

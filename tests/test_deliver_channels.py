@@ -12,7 +12,7 @@ import pytest
 
 from budgetd.credentials import Secret
 from budgetd.deliver.answers import hint, outcome_of, said, secret_parts
-from budgetd.deliver.channels import MOST_HUNG, Channel, Sent, format_of, url_problem
+from budgetd.deliver.channels import Channel, Sent, format_of, url_problem
 from budgetd.demo.loopback import HOST, Answer, HttpServer, Request
 from budgetd.demo.receivers import Inbox, Mailbox, Reply, Webhook
 from budgetd.store.notices import Outcome
@@ -20,7 +20,7 @@ from budgetd_rules.formats import Block, Format, Row, write
 from budgetd_rules.messages import Message
 from budgetd_rules.rule import Level
 from nasty import TEXTS, assert_html, assert_markdown, assert_plain, message_of
-from serving import say, trickle, vendor
+from serving import trickle, vendor
 
 TOKENS = "T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
 MESSAGE = Message(
@@ -143,44 +143,22 @@ def test_one_message_at_a_time() -> None:
         assert channel.is_busy
 
 
-def trickling(url: str, timeout: timedelta, hung_after: timedelta) -> Channel:
-    """To a service whose answers trickle in, so that no read ever takes too long."""
-    return Channel("trickling", Secret(f"{url.replace('http', 'json')}/ops"), timeout=timeout, hung_after=hung_after)
+def test_a_channel_is_busy_until_its_service_lets_go() -> None:
+    """An answer that trickles in lets no read take too long: what was given up is under way as long as that."""
 
-
-def test_a_send_that_trickles_on_is_left_behind() -> None:
-    """With its thread: the next one goes out on another, whatever else the channel's thread is for."""
-    answers = iter([trickle, trickle, say()])
-
-    async def answer(writer: asyncio.StreamWriter) -> None:
-        await next(answers)(writer)
-
-    async def outcomes() -> list[Outcome]:
-        async with vendor(ops=answer) as service:
-            channel = trickling(service.url, timedelta(seconds=0.5), timedelta(0))
-            sent = [(await channel.send(await channel.write(MESSAGE))).outcome for _ in range(3)]
-            channel.close()
-            return sent
-
-    assert asyncio.run(outcomes()) == [Outcome.UNKNOWN, Outcome.UNKNOWN, Outcome.OK]
-
-
-def test_only_so_many_threads_are_left_behind() -> None:
-    async def busy() -> Channel:
+    async def story() -> Channel:
         async with vendor(ops=trickle) as service:
-            channel = trickling(service.url, timedelta(milliseconds=20), timedelta(0))
-            for _ in range(MOST_HUNG + 1):
-                assert not channel.is_busy
-                await channel.send(await channel.write(MESSAGE))
-            assert channel.is_busy
+            url = Secret(f"{service.url.replace('http', 'json')}/ops")
+            channel = Channel("ops", url, timeout=timedelta(milliseconds=20))
+            sent = await channel.send(await channel.write(MESSAGE))
+            assert (sent.outcome, channel.is_busy) == (Outcome.UNKNOWN, True)
             return channel
 
-    channel = asyncio.run(busy())
-    channel.close()
+    channel = asyncio.run(story())
     for thread in threading.enumerate():
-        if thread.name == "channel trickling":
+        if thread.name == "channel ops":
             thread.join(20)
-    assert not channel.is_busy, "the service is gone, and so has let go"
+    assert not channel.is_busy
 
 
 # --- formats

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from budgetd.collect.collector import AT_ONE_HOST, next_poll_at
 from budgetd.collect.provider import load_providers
 from budgetd.config import load_config
+from budgetd.credentials import Secret
 from budgetd.deliver.channels import Channel
 from budgetd.demo.receivers import Inbox, Webhook
 from budgetd.errors import ConfigError
@@ -33,6 +34,7 @@ from budgetd.threads import Worker
 from budgetd.wiring import Wired
 from budgetd_rules.polls import Poll
 from build import NOON, minutes, reading
+from serving import Script, say, trickle, vendor
 
 PATIENCE: Final = 20.0
 HOUR: Final = timedelta(hours=1)
@@ -319,28 +321,13 @@ def owe(plan: Plan) -> None:
 
 
 def test_a_config_that_is_refused_is_told_until_one_is_taken(tmp_path: Path) -> None:
-    configs: list[Plan | ConfigError] = []
-
-    def load() -> Plan:
-        if isinstance(loaded := configs.pop(), ConfigError):
-            raise loaded
-        return loaded
-
     async def go(inbox: Inbox, plan: Plan) -> None:
-        async with wired(plan, Vendor(remaining=900)) as parts:
-            service = Service(parts, Clock(), load)
-            running = asyncio.create_task(service.run())
-            try:
-                await until(lambda: rows(plan, "SELECT 1 FROM accounts") != [], "a start")
-                configs.append(ConfigError(["config.toml: channels.ops.ulr: unknown key"]))
-                await service.reload()
-                await until(lambda: len(inbox.received) == 1, "the warning")
-                configs.append(plan)
-                await service.reload()
-                await until(lambda: len(inbox.received) == 2, "its end")
-            finally:
-                service.stop()
-                await running
+        refused = ConfigError(["config.toml: channels.ops.ulr: unknown key"])
+        async with under(plan, Vendor(remaining=900), [refused, plan]) as service:
+            await service.reload()
+            await until(lambda: len(inbox.received) == 1, "the warning")
+            await service.reload()
+            await until(lambda: len(inbox.received) == 2, "its end")
 
     inbox = Inbox()
     with Webhook("ops", inbox) as webhook:
@@ -357,10 +344,10 @@ def test_that_the_database_could_not_be_written_is_told_once_it_can(tmp_path: Pa
     async def story(service: Service) -> None:
         await until(lambda: rows(plan, "SELECT 1 FROM latest") != [], "a poll")
         change(plan, "ALTER TABLE outages RENAME TO elsewhere")
-        await until(lambda: service._store_failures >= 3, "failures")
+        await until(lambda: service._jobs.store_failures >= 3, "failures")
         change(plan, "ALTER TABLE elsewhere RENAME TO outages")
         await until(lambda: len(inbox.received) == 1, "the message")
-        assert service._store_failures == 0
+        assert service._jobs.store_failures == 0
 
     with Webhook("ops", inbox) as webhook:
         plan = make(tmp_path, interval="1s", url=webhook.url)
@@ -416,6 +403,187 @@ def test_a_poll_that_breaks_is_an_outage_and_comes_again(tmp_path: Path, caplog:
 
     asyncio.run(go())
     assert "which nobody foresaw" in caplog.text
+
+
+# --- another config
+
+
+@dataclass
+class Desk:
+    """Where messages arrive: each waits until `is_open`, and is then answered."""
+
+    status: str = "200 OK"
+    is_open: asyncio.Event = field(default_factory=asyncio.Event)
+    paths: list[str] = field(default_factory=list)
+    at_once: int = 0
+    most_at_once: int = 0
+
+    def at(self, path: str) -> Script:
+        async def answer(writer: asyncio.StreamWriter) -> None:
+            self.paths.append(path)
+            self.at_once += 1
+            self.most_at_once = max(self.at_once, self.most_at_once)
+            await self.is_open.wait()
+            self.at_once -= 1
+            await say(status=self.status if path == "ops" else "200 OK")(writer)
+
+        return answer
+
+
+@contextlib.asynccontextmanager
+async def under(plan: Plan, vendor: Vendor, configs: list[Plan | ConfigError]) -> AsyncIterator[Service]:
+    """The service, which finds the next of `configs` at each reload."""
+
+    def load() -> Plan:
+        if isinstance(loaded := configs.pop(0), ConfigError):
+            raise loaded
+        return loaded
+
+    async with wired(plan, vendor) as parts:
+        service = Service(parts, Clock(), load)
+        running = asyncio.create_task(service.run())
+        try:
+            await until(lambda: rows(plan, "SELECT 1 FROM accounts") != [], "a start")
+            yield service
+        finally:
+            service.stop()
+            await running
+
+
+def edited(plan: Plan, old: str, new: str) -> Plan:
+    """As the config says with other words in it."""
+    path = plan.outline.config.path
+    path.write_text(path.read_text().replace(old, new))
+    return make_plan(load_config(path))
+
+
+def test_over_configs_too_one_send_is_in_flight_for_a_channel(tmp_path: Path) -> None:
+    """With the same definition, with other words, and even where it leads elsewhere now."""
+
+    async def go() -> None:
+        desk, about = Desk(), Vendor()
+        async with vendor(ops=desk.at("ops"), other=desk.at("other")) as service_of_ops:
+            url = service_of_ops.url.replace("http", "json")
+            plan = make(tmp_path, interval="1s", url=f"{url}/ops?rto=20")
+            worded = edited(plan, "group_wait", "title = 'new words'\ngroup_wait")
+            moved = edited(plan, "/ops", "/other")
+            async with under(plan, about, [plan, worded, moved]) as service:
+                await until(lambda: desk.at_once == 1, "a send")
+                about.remaining = 50
+                for number in range(3):
+                    await service.reload()
+                    asked = about.asked
+                    await until(lambda asked=asked: about.asked > asked, f"a poll under config {number + 2}")  # type: ignore[misc]  # of the default
+                assert rows(plan, "SELECT outcome FROM attempts") == [("unknown",)]
+                desk.is_open.set()
+                await until(lambda: len(desk.paths) == 2, "the next message")
+                await until(lambda: ("waiting",) not in rows(plan, "SELECT state FROM notices"), "the receipts")
+        assert (desk.paths, desk.most_at_once) == (["ops", "other"], 1)
+        assert rows(plan, "SELECT outcome, title LIKE 'new words' FROM attempts") == [("ok", 0), ("ok", 1)]
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    ("status", "paths"),
+    [
+        pytest.param("200 OK", ["ops"], id="it arrived: nobody else is told"),
+        pytest.param("500 No", ["ops", "finance"], id="it did not: another is told"),
+    ],
+)
+def test_a_channel_that_leaves_the_config_ends_its_send_before_it_hands_over(
+    status: str, paths: list[str], tmp_path: Path
+) -> None:
+    async def go() -> None:
+        desk = Desk(status=status)
+        async with vendor(ops=desk.at("ops"), finance=desk.at("finance")) as services:
+            url = services.url.replace("http", "json")
+            before = make(tmp_path, interval="1s", url=f"{url}/ops?rto=20")
+            finance = f'[channels.finance]\nurl = "{url}/finance"\n[[routes]]\nchannels = ["ops"]\n[rules.low-credits]'
+            plan = edited(before, "[rules.low-credits]", finance)
+            ops = f'[channels.ops]\nurl        = "{url}/ops?rto=20"\ngroup_wait = "0s"'
+            left = edited(edited(plan, '["ops"]', '["finance"]'), ops, "")
+            about = Vendor()
+            async with under(plan, about, [left]) as service:
+                await until(lambda: desk.at_once == 1, "a send")
+                await service.reload()
+                asked = about.asked
+                await until(lambda: about.asked > asked + 1, "polls under the new config")
+                assert desk.paths == ["ops"]
+                desk.is_open.set()
+                await until(lambda: ("waiting",) not in rows(plan, "SELECT state FROM notices"), "the receipts")
+                await until(lambda: desk.paths == paths, "the messages")
+            assert rows(plan, "SELECT meter FROM latest WHERE meter = 'channel/ops'") == []
+
+    asyncio.run(go())
+
+
+def test_of_reloads_in_a_row_the_last_counts(tmp_path: Path) -> None:
+    async def go() -> None:
+        plan = make(tmp_path)
+        plans = [edited(plan, 'interval = "1h"', f'interval = "{hours}h"') for hours in (2, 3)]
+        async with under(plan, Vendor(), [*plans]) as service:
+            await asyncio.gather(service.reload(), service.reload())
+            await until(lambda: service._wired.plan is plans[1], "the last config")
+
+    asyncio.run(go())
+
+
+def test_a_config_that_meets_a_database_in_use_waits_for_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "budgetd")
+    inbox = Inbox()
+
+    def said(what: str) -> int:
+        return sum(record.message == what and vars(record)["job"] == "new config" for record in caplog.records)
+
+    async def go(url: str) -> None:
+        plan, about = make(tmp_path, interval="1s", url=url), Vendor(remaining=900)
+        critical = edited(plan, "remaining < 100", "remaining < 1000")
+        async with under(plan, about, [critical]) as service:
+            store = service._wired
+            await store.worker.run(store.db.execute, "PRAGMA busy_timeout = 20")
+            with contextlib.closing(sqlite3.connect(plan.outline.config.state, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                await service.reload()
+                await until(lambda: said("job failed") == 1, "the log line")
+            await until(lambda: said("job works again") == 1, "the new config")
+            await until(lambda: any("CRITICAL growth" in one.title for one in inbox.received), "what it says")
+
+    with Webhook("ops", inbox) as webhook:
+        asyncio.run(go(webhook.url))
+    assert any("database is locked" in str(vars(record).get("error")) for record in caplog.records)
+
+
+def test_a_service_that_does_not_let_go_is_a_channel_that_fails(tmp_path: Path) -> None:
+    """What it was sent may arrive as long as that, so nothing else is sent to it."""
+
+    async def slowly(writer: asyncio.StreamWriter) -> None:
+        answering.append(writer)
+        await (trickle(writer) if len(answering) == 1 else say()(writer))
+
+    answering: list[asyncio.StreamWriter] = []
+
+    async def go() -> None:
+        async with vendor(ops=slowly) as service:
+            url = f"{service.url.replace('http', 'json')}/ops"
+            plan = make(tmp_path, url=url)
+            channel = Channel("ops", Secret(url), timeout=timedelta(milliseconds=20))
+            async with wired(plan, Vendor()) as parts:
+                outbox = replace(parts, channels={"ops": channel}).outbox(spawn, lambda: None)
+                owe(plan)
+                for seconds in (0, 6, 20, 60):
+                    await outbox.deliver(NOON + timedelta(seconds=seconds))
+                    await outbox.finish(timedelta(seconds=5))
+                    if seconds == 20:
+                        assert len(answering) == 1
+                        answering[0].close()
+                        await until(lambda: not channel.is_busy, "the end of the first")
+        hangs = ("failed", "the service has not let go of an earlier send")
+        tries = [("unknown", "no answer within 0 s"), hangs, hangs, ("ok", None)]
+        assert rows(plan, "SELECT outcome, error FROM attempts") == tries
+        assert rows(plan, "SELECT state FROM notices") == [("sent",)]
+
+    asyncio.run(go())
 
 
 # --- polls

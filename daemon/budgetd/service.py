@@ -7,18 +7,20 @@ APScheduler wakes them by the clock: collect and deliver each second, judge each
 """
 
 import asyncio
+import contextlib
 import logging
 import signal
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from budgetd import systemd
-from budgetd.errors import BudgetdError, ConfigError, StoreError
+from budgetd.errors import ConfigError
 from budgetd.heartbeat import Heartbeat
+from budgetd.jobs import Jobs
 from budgetd.judge import judge_all, judge_due
 from budgetd.planning import Plan
 from budgetd.store import troubles
@@ -57,14 +59,13 @@ class Service:
         # A shift is the time under one config: a stop ends it, or the next config.
         self._shift_ends = asyncio.Event()
         self._next: Plan | None = None
-        self._last_errors: dict[str, str] = {}
-        # Nothing can be written down of these while they last.
-        self._store_failures, self._store_failing = 0, ""
+        self._reloading = asyncio.Lock()
+        self._jobs = Jobs(clock)
         self._progress: dict[str, float] = {}
         # From when on what is late is our fault: a start, a shift, or a clock that was set.
         self._sends_since = self._polls_since = clock()
-        self._collector = wired.collector(self.spawn, self._wakes["record"].set)
-        self._outbox = wired.outbox(self.spawn, self._wake_after_sending)
+        self._collector = wired.collector(self._jobs.spawn, self._wakes["record"].set)
+        self._outbox = wired.outbox(self._jobs.spawn, self._wake_after_sending)
         self._scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
         )
@@ -74,22 +75,34 @@ class Service:
         self._catch_signals()
         self._start_metronome()
         pulse = asyncio.create_task(self._feel_pulse())
+        await self._begin()
         await self._shift()
         while self._next is not None:
             self._take_over(self._next)
+            await self._begin_in_time()
             await self._shift()
         systemd.notify("STOPPING=1")
         self._scheduler.shutdown(wait=False)
         pulse.cancel()
         logger.info("stopped")
 
-    async def _shift(self) -> None:
-        """1. judge what is stored  2. start the rooms  3. say ready  4. wait for a signal  5. stop in order."""
+    async def _begin(self) -> None:
+        """Judges what is stored by the config of now. Raises StoreError."""
         wired, now = self._wired, self._clock()
         await wired.worker.run(troubles.begin, wired.db, list(wired.channels), now)
         await self._judge(judge_all, now)
         await self._plan()
         self._polls_since = now
+
+    async def _begin_in_time(self) -> None:
+        """Waits for a database that can't be written just now: without it the rooms could do nothing either."""
+        while not await self._jobs.run("new config", self._begin()):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._shift_ends.wait(), TICK.total_seconds())
+                return
+
+    async def _shift(self) -> None:
+        """1. start the rooms  2. say ready  3. wait for a signal  4. stop in order."""
         rooms = [
             asyncio.create_task(self._room("collect", self._collect)),
             asyncio.create_task(self._room("record", self._record)),
@@ -100,7 +113,7 @@ class Service:
             wake.set()
         logger.info("ready", extra={"accounts": len(self._wired.plan.scheduled), "channels": len(self._wired.channels)})
         systemd.notify("READY=1")
-        heartbeat = asyncio.create_task(self._beat(wired.heartbeat()))
+        heartbeat = asyncio.create_task(self._beat(self._wired.heartbeat()))
         await self._shift_ends.wait()
         heartbeat.cancel()
         logger.info("stopping" if self._next is None else "taking over the new config")
@@ -108,8 +121,9 @@ class Service:
 
     def _take_over(self, plan: Plan) -> None:
         self._wired = rewire(self._wired, plan)
-        self._collector = self._wired.collector(self.spawn, self._wakes["record"].set)
-        self._outbox = self._wired.outbox(self.spawn, self._wake_after_sending)
+        self._collector = self._wired.collector(self._jobs.spawn, self._wakes["record"].set)
+        self._outbox.take_over(self._wired.channels, self._wired.ruleset, self._wired.routing)
+        self._progress.clear()
         self._next = None
         self._shift_ends.clear()
 
@@ -117,8 +131,15 @@ class Service:
         """Reads the config whole before anything is touched; one that is wrong is reported, and the old one stays."""
         if self._load is None:
             return
+        async with self._reloading:  # what is asked for last is read last
+            plan = await self._read_config(self._load)
+        if plan and (self._next or not self._shift_ends.is_set()):  # else it stops
+            self._next = plan
+            self._shift_ends.set()
+
+    async def _read_config(self, load: Callable[[], Plan]) -> Plan | None:
         try:
-            plan = await asyncio.to_thread(self._load)
+            plan = await asyncio.to_thread(load)
             state = self._wired.plan.outline.config.state
             if plan.outline.config.state != state:
                 raise ConfigError([f"daemon.state: the database stays {state} until a restart"])
@@ -128,10 +149,8 @@ class Service:
             wired = self._wired
             await wired.worker.run(troubles.refuse_config, wired.db, error.problems[0], self._clock())
             self._wakes["judge"].set()
-            return
-        if not self._shift_ends.is_set():
-            self._next = plan
-            self._shift_ends.set()
+            return None
+        return plan
 
     def stop(self) -> None:
         """Asks for an orderly stop; `run` returns when it is done."""
@@ -139,20 +158,22 @@ class Service:
         self._shift_ends.set()
 
     async def _stop_in_order(self, rooms: Iterable[asyncio.Task[None]]) -> None:
-        """1. every room ends what it is at  2. what was polled is recorded  3. the sends in flight may end."""
+        """1. every room ends what it is at  2. what was polled is recorded  3. the sends in flight may end; another
+        config does not wait for them.
+        """
         try:
             async with asyncio.timeout(STOP_WITHIN.total_seconds()):
                 for wake in self._wakes.values():
                     wake.set()
                 await asyncio.gather(*rooms)
-                await self._guarded("stop", self._collector.stop())
-                await self._outbox.finish(STOP_WITHIN)
+                await self._jobs.run("stop", self._collector.stop())
+                if self._next is None:
+                    await self._outbox.finish(STOP_WITHIN)
         except TimeoutError:
             logger.warning("cut off", extra={"after_seconds": round(STOP_WITHIN.total_seconds())})
-            await self._outbox.finish(timedelta(0))
-
-    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        return asyncio.create_task(self._guarded(name, work), name=name)
+            self._collector.give_up()
+            if self._next is None:
+                await self._outbox.finish(timedelta(0))
 
     # --- the rooms
 
@@ -163,25 +184,7 @@ class Service:
             await wake.wait()
             wake.clear()
             if not self._shift_ends.is_set():
-                await self._guarded(name, work(self._clock()))
-
-    async def _guarded(self, name: str, work: Awaitable[None]) -> None:
-        """Whatever fails is logged, once for each new reason, and tried again by whoever wakes next."""
-        try:
-            await work
-        except Exception as error:  # a bug in one job must not end the others
-            if isinstance(error, StoreError):
-                self._store_failures += 1
-                self._store_failing = self._store_failing or f"from {self._clock():%H:%M} UTC on: {error}"
-            said = f"{type(error).__name__}: {error}"
-            if self._last_errors.get(name) != said:
-                self._last_errors[name] = said
-                known = isinstance(error, BudgetdError)  # what a person can mend needs no traceback
-                extra = {"job": name, "error": error} if known else {"job": name}
-                logger.error("job failed", extra=extra, exc_info=not known)
-        else:
-            if self._last_errors.pop(name, None):
-                logger.info("job works again", extra={"job": name})
+                await self._jobs.run(name, work(self._clock()))
 
     async def _collect(self, now: datetime) -> None:
         await self._collector.poll_due(now)
@@ -193,17 +196,17 @@ class Service:
                 self._wakes["collect"].set()
 
     async def _judge_due(self, now: datetime) -> None:
-        if self._store_failures:
+        if self._jobs.store_failures:
             await self._note_store(now)
         await self._judge(judge_due, now)
 
     async def _note_store(self, now: datetime) -> None:
         """That writes failed can be told only once they work again: it has begun and is over, which is one message."""
-        wired, detail = self._wired, f"{self._store_failures} failures {self._store_failing}"
-        await wired.worker.run(troubles.note_store, wired.db, self._store_failures, detail, now)
+        wired, detail = self._wired, f"{self._jobs.store_failures} failures {self._jobs.store_trouble}"
+        await wired.worker.run(troubles.note_store, wired.db, self._jobs.store_failures, detail, now)
         await self._judge(judge_due, now)
         await wired.worker.run(troubles.note_store, wired.db, 0, detail, now)
-        self._store_failures, self._store_failing = 0, ""
+        self._jobs.forgive_store()
 
     async def _judge(self, judging: Callable[..., Judgement], now: datetime) -> None:
         wired = self._wired
@@ -240,9 +243,9 @@ class Service:
             step = self._wall_offset() - offset
             if abs(step) > CLOCK_STEP:
                 logger.warning("the clock was set", extra={"by_seconds": round(step.total_seconds())})
-                await self._guarded("plan", self._plan_anew())
+                await self._jobs.run("plan", self._plan_anew())
                 offset = self._wall_offset()
-            await self._guarded("watchdog", self._feed_watchdog())
+            await self._jobs.run("watchdog", self._feed_watchdog())
 
     def _wall_offset(self) -> timedelta:
         return timedelta(seconds=self._clock().timestamp() - time.monotonic())
@@ -276,14 +279,14 @@ class Service:
         await asyncio.sleep(min(FIRST_HEARTBEAT, heartbeat.every).total_seconds())
         while True:
             pulse = Pulse(stuck=self._stuck(), polls_since=self._polls_since, sends_since=self._sends_since)
-            await self._guarded("heartbeat", heartbeat.beat(pulse, self._clock()))
+            await self._jobs.run("heartbeat", heartbeat.beat(pulse, self._clock()))
             await asyncio.sleep(heartbeat.every.total_seconds())
 
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for caught in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(caught, self._on_signal, caught)
-        loop.add_signal_handler(signal.SIGHUP, lambda: self.spawn("reload", self.reload()))
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._jobs.spawn("reload", self.reload()))
 
     def _on_signal(self, caught: signal.Signals) -> None:
         """The first asks for an orderly stop; the second is not caught any more, and ends the process at once."""

@@ -1,7 +1,7 @@
-"""One daemon thread that runs blocking calls in order, awaited from asyncio.
+"""Threads for calls that block, awaited from asyncio: one that makes them in order, or one for each.
 
-SQLite and Apprise block. Each has its own thread: a connection belongs to its thread, and a hanging send must hold
-up nothing else. The thread is a daemon, unlike an executor's, so that it can't keep a stopping process alive.
+SQLite has one, as a connection belongs to its thread; each send through Apprise has its own, as one that hangs must
+hold up nothing else. They are daemons, unlike an executor's, so that they can't keep a stopping process alive.
 """
 
 import asyncio
@@ -60,6 +60,21 @@ class Worker:
             call()
 
 
+def begin(name: str, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+    """The call, on a thread of its own."""
+    future: Future[R] = Future()
+
+    def work() -> None:
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(call(*args, **kwargs))
+            except BaseException as error:  # noqa: BLE001 - it is the caller's, and is raised there
+                future.set_exception(error)
+
+    threading.Thread(target=work, name=name, daemon=True).start()
+    return future
+
+
 class Errands(ThreadPoolExecutor):
     """asyncio's own blocking calls, which are look-ups of names: a daemon thread for each.
 
@@ -67,17 +82,7 @@ class Errands(ThreadPoolExecutor):
     """
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        future: Future[R] = Future()
-
-        def work() -> None:
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(fn(*args, **kwargs))
-                except BaseException as error:  # noqa: BLE001 - it is the caller's, and is raised there
-                    future.set_exception(error)
-
-        threading.Thread(target=work, name="errand", daemon=True).start()
-        return future
+        return begin("errand", fn, *args, **kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """There is nothing to wait for."""

@@ -53,14 +53,19 @@ class Wired:
 
 
 def rewire(wired: Wired, plan: Plan) -> Wired:
-    """The same store and client under another config; the old channels end with the send that they are at."""
-    for channel in wired.channels.values():
-        channel.close()
-    return replace(wired, plan=plan, channels=_channels(plan))
+    """The same store and client under another config. A channel that leads where it led before is the same, and as busy
+    as it is; one that leads elsewhere or is gone ends with the send that it is at.
+    """
+    return replace(wired, plan=plan, channels=_channels(plan, wired.channels))
 
 
-def _channels(plan: Plan) -> dict[str, Channel]:
-    return {name: Channel(name, url, template=plan.templates.get(name)) for name, url in plan.urls.items()}
+def _channels(plan: Plan, before: Mapping[str, Channel]) -> dict[str, Channel]:
+    channels = {}
+    for name, url in plan.urls.items():
+        old = before.get(name)
+        channels[name] = old if old and old.url == url else Channel(name, url)
+        channels[name].template = plan.templates.get(name)
+    return channels
 
 
 @contextlib.asynccontextmanager
@@ -76,4 +81,4 @@ async def wire(plan: Plan) -> AsyncIterator[Wired]:
         asyncio.get_running_loop().set_default_executor(Errands())
         client = Client()
         stack.push_async_callback(client.aclose)
-        yield Wired(plan=plan, db=db, worker=worker, client=client, channels=_channels(plan))
+        yield Wired(plan=plan, db=db, worker=worker, client=client, channels=_channels(plan, {}))

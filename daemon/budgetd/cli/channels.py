@@ -46,10 +46,7 @@ def send_test(name: str, url: Secret) -> str:
 
 
 def _send(channel: Channel, message: Message) -> str:
-    try:
-        sent = asyncio.run(_write_and_send(channel, message))
-    finally:
-        channel.close()
+    sent = asyncio.run(_write_and_send(channel, message))
     how = f"as {_FORMATS[channel.format]}, {sent.took / timedelta(milliseconds=1):.0f} ms"
     if sent.outcome is Outcome.OK:
         return f"channel {channel.name}: sent {how}"

@@ -181,10 +181,15 @@ class Collector:
 
     async def stop(self) -> None:
         """Gives up the polls in flight, and records those that have ended."""
-        for task in list(self._in_flight.values()):
-            task.cancel()
-        await asyncio.gather(*self._in_flight.values(), return_exceptions=True)
+        await asyncio.gather(*self.give_up(), return_exceptions=True)
         await self.record()
+
+    def give_up(self) -> list[asyncio.Task[None]]:
+        """Ends the polls in flight."""
+        tasks = list(self._in_flight.values())
+        for task in tasks:
+            task.cancel()
+        return tasks
 
 
 def _lost(one: Finished) -> Finished:

@@ -1,8 +1,9 @@
-"""Channels: one Apprise object and one thread each. The only module that knows Apprise."""
+"""Channels: one Apprise object each, and a thread for each send. The only module that knows Apprise."""
 
 import asyncio
 import logging
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -13,7 +14,7 @@ from budgetd.credentials import Secret
 from budgetd.deliver.answers import outcome_of, said, secret_parts
 from budgetd.errors import TemplateError
 from budgetd.store.notices import Outcome
-from budgetd.threads import Worker
+from budgetd.threads import begin
 from budgetd_rules.formats import Block, Format, Row, escaped, write
 from budgetd_rules.messages import Message
 from budgetd_rules.rule import Level
@@ -25,12 +26,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TIMEOUT: Final = timedelta(seconds=30)
-# Each socket operation gives up before we do, so that a send that hangs ends by itself and frees its thread.
+# Each socket operation gives up before we do, so that a send that hangs ends by itself and frees its channel. Only a
+# service that trickles its answer lets none of them give up.
 SOCKET_TIMEOUT: Final = 10.0
-# A service that trickles its answer lets none of them give up. Past this the channel is tried again on another thread,
-# as the failing channel that it is; but not with ever more of them.
-HUNG_AFTER: Final = timedelta(minutes=2)
-MOST_HUNG: Final = 8
 
 # The reasons of a failure reach the results only from this level on; they go nowhere else, for they hold URLs.
 _log: Final = logging.getLogger("apprise")
@@ -95,21 +93,14 @@ def _service(url: Secret) -> Apprise:
 
 
 class Channel:
-    """Sends one message at a time."""
+    """Sends one message at a time. Its words may change between two of them: `template`."""
 
     def __init__(
-        self,
-        name: str,
-        url: Secret,
-        timeout: timedelta = TIMEOUT,
-        template: "Template | None" = None,
-        hung_after: timedelta = HUNG_AFTER,
+        self, name: str, url: Secret, timeout: timedelta = TIMEOUT, template: "Template | None" = None
     ) -> None:
-        self.name = name
-        self._timeout, self._hung_after = timeout, hung_after
-        # When each thread began to send that the service has not let go of yet.
-        self._sending: dict[Worker, float] = {}
-        self._template = template
+        self.name, self.url, self.template = name, url, template
+        self._timeout = timeout
+        self._sending: Future[Sent] | None = None
         self._secrets = secret_parts(url)
         self._apprise = _service(url)
         service = self._apprise[0]
@@ -122,27 +113,23 @@ class Channel:
         service.overflow_mode = OverflowMode.SPLIT
         self._has_titles, self._longest = service.title_maxlen > 0, service.body_maxlen
         self.format = _FORMATS[service.resolve_format()]
-        self._worker = Worker(f"channel {name}")
 
     @property
     def is_busy(self) -> bool:
-        """Past a time-out too, until the service lets go of the thread, or has had it for so long that it hangs."""
-        begun = self._sending.get(self._worker)
-        if begun is None:
-            return False
-        return len(self._sending) > MOST_HUNG or time.monotonic() - begun < self._hung_after.total_seconds()
+        """Past a time-out too, until the service lets go: what was given up may arrive as long as that."""
+        return self._sending is not None and not self._sending.done()
 
     async def write(self, message: Message) -> Letter:
         """The message in the channel's format and words. Its template may fail: the message never does.
 
         A template is of changes: a digest or a drill, which tells none, has the built-in words.
         """
-        self._leave_hung_thread()
         body = write(message.blocks, self.format)
-        if self._template is None or not message.entries:
+        if self.template is None or not message.entries:
             return Letter(title=message.title, body=body, words=message.body, level=message.level)
         try:
-            title, own = await self._worker.run(self._template.fill, message, body)
+            filling = begin(f"template of {self.name}", self.template.fill, message, body)
+            title, own = await asyncio.wrap_future(filling)
         except TemplateError as error:
             logger.warning("template failed", extra={"channel": self.name, "error": error})
             note = Block((Row("", (f"(the channel's template failed: {harmless(str(error))})",)),))
@@ -152,45 +139,30 @@ class Channel:
         return Letter(title=title or message.title, body=own or body, words=own or message.body, level=message.level)
 
     async def send(self, letter: Letter) -> Sent:
-        self._leave_hung_thread()
         started = time.monotonic()
-        self._sending[self._worker] = started
+        self._sending = begin(f"channel {self.name}", self._notify, letter)
         try:
             async with asyncio.timeout(self._timeout.total_seconds()):
-                return await self._worker.run(self._notify, letter, self._worker)
+                return await asyncio.wrap_future(self._sending)
         except TimeoutError:
             took = timedelta(seconds=time.monotonic() - started)
             return Sent(outcome=Outcome.UNKNOWN, took=took, error=f"no answer within {took.total_seconds():.0f} s")
 
-    def close(self) -> None:
-        """Nothing more is sent; a send under way goes on."""
-        self._worker.stop(0)
-
-    def _leave_hung_thread(self) -> None:
-        """It ends when the service lets go of it. What it sent may have arrived: its outcome stays unknown."""
-        if self._worker in self._sending:
-            logger.warning("a send hangs", extra={"channel": self.name, "threads": len(self._sending)})
-            self._worker.stop(0)
-            self._worker = Worker(f"channel {self.name}")
-
-    def _notify(self, letter: Letter, worker: Worker) -> Sent:
+    def _notify(self, letter: Letter) -> Sent:
         started = time.monotonic()
-        try:
-            result = self._apprise.notify(
-                # Where there is no room for a title, it becomes the body's first line, as it stands.
-                title=letter.title if self._has_titles else escaped(letter.title, self.format),
-                body=letter.body,
-                notify_type=_TYPES[letter.level],
-                body_format=NotifyFormat(self.format.value),
-                log_level=logging.DEBUG,
-            )
-            took = timedelta(seconds=time.monotonic() - started)
-            if result:
-                return Sent(outcome=Outcome.OK, took=took)
-            entries = [(entry.level, entry.message) for service in result for attempt in service for entry in attempt]
-            # Of a text in several pieces, some may have arrived.
-            is_whole = len(letter.title) + len(letter.body) <= self._longest
-            outcome = outcome_of(entries) if is_whole else Outcome.UNKNOWN
-            return Sent(outcome=outcome, took=took, error=said(entries, self._secrets))
-        finally:
-            del self._sending[worker]
+        result = self._apprise.notify(
+            # Where there is no room for a title, it becomes the body's first line, as it stands.
+            title=letter.title if self._has_titles else escaped(letter.title, self.format),
+            body=letter.body,
+            notify_type=_TYPES[letter.level],
+            body_format=NotifyFormat(self.format.value),
+            log_level=logging.DEBUG,
+        )
+        took = timedelta(seconds=time.monotonic() - started)
+        if result:
+            return Sent(outcome=Outcome.OK, took=took)
+        entries = [(entry.level, entry.message) for service in result for attempt in service for entry in attempt]
+        # Of a text in several pieces, some may have arrived.
+        is_whole = len(letter.title) + len(letter.body) <= self._longest
+        outcome = outcome_of(entries) if is_whole else Outcome.UNKNOWN
+        return Sent(outcome=outcome, took=took, error=said(entries, self._secrets))

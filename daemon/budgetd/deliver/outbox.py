@@ -6,12 +6,13 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
+from functools import partial
 from typing import Final
 
 from budgetd.deliver.channels import Channel, Letter, Sent
 from budgetd.deliver.errands import Errand, digest_errand, drill_errand, lines_errand
 from budgetd.errors import StoreError
-from budgetd.store import handover, notices, reports, requests
+from budgetd.store import due_times, handover, notices, reports, requests
 from budgetd.store.database import Store
 from budgetd.store.notices import ChannelState, Outcome, Waiting
 from budgetd.threads import Spawn, Worker
@@ -38,8 +39,12 @@ SETTLED_AFTER: Final = timedelta(minutes=1)
 RECEIPT_AGAIN: Final = timedelta(seconds=1)
 
 
+# Why a channel is not tried, although its pause is over.
+STILL_HANGS: Final = "the service has not let go of an earlier send"
+
+
 class Outbox:
-    """Delivers for the channels of one config. One send is in flight for a channel at a time."""
+    """Delivers for the channels of one config at a time. One send is in flight for each, over configs too."""
 
     def __init__(
         self,
@@ -58,10 +63,14 @@ class Outbox:
         self._reports_from: datetime | None = None
         self._next_report: datetime | None = None
 
+    def take_over(self, channels: Mapping[str, Channel], ruleset: Ruleset, routing: Routing) -> None:
+        """Another config: what is in flight goes on, and its channel's name stays busy until it has ended."""
+        self._channels, self._ruleset, self._routing = channels, ruleset, routing
+
     async def plan(self, now: datetime, routing: Routing) -> None:
         """At start-up, and whenever the clock was set."""
         self._patient_until = now + PATIENCE
-        await self._worker.run(notices.plan, self._db, routing.group_wait, retry_pause, now)
+        await self._worker.run(due_times.plan, self._db, routing.group_wait, retry_pause, now)
         await self._worker.run(handover.remember, self._db, list(self._channels), routing.fallbacks)
         await self._worker.run(reports.remember, self._db, routing.diaries, now)
         self._reports_from = now + SETTLED_AFTER
@@ -80,9 +89,9 @@ class Outbox:
             await self._start_sends(now)
 
     async def _start_sends(self, now: datetime) -> None:
-        for name in await self._worker.run(notices.due_channels, self._db, now):
+        for name in await self._worker.run(due_times.due_channels, self._db, now):
             channel = self._channels.get(name)
-            if channel and not channel.is_busy and name not in self._sends:
+            if channel and name not in self._sends:
                 self._sends[name] = self._spawn(f"send to {name}", self._send(channel, now))
 
     async def _owe_reports(self, now: datetime) -> None:
@@ -126,20 +135,23 @@ class Outbox:
         """
         name = channel.name
         try:
-            await self._settle_and_send(channel, now)
+            if channel.is_busy:
+                await self._count_as_failed(name, STILL_HANGS, now)
+            else:
+                await self._settle_and_send(channel, now)
         except StoreError:  # before the attempt was written: nothing was sent
             raise
         except Exception as error:
-            await self._count_as_failed(name, error, now)
+            await self._count_as_failed(name, f"{BROKEN}: {type(error).__name__}", now)
             raise
         finally:
             del self._sends[name]
 
-    async def _count_as_failed(self, name: str, error: Exception, now: datetime) -> None:
-        """Broken by us and not by the service: a try of nothing, so that the channel pauses, and others are told."""
+    async def _count_as_failed(self, name: str, error: str, now: datetime) -> None:
+        """Before the service was asked: a try of nothing, so that the channel pauses, and others are told."""
         before = await self._worker.run(notices.channel_state, self._db, name)
         attempt = await self._worker.run(notices.begin, self._db, name, [], "", "", now)
-        failed = Sent(outcome=Outcome.FAILED, took=timedelta(0), error=f"{BROKEN}: {type(error).__name__}")
+        failed = Sent(outcome=Outcome.FAILED, took=timedelta(0), error=error)
         await self._write_receipt(attempt, failed, after_send(before, now, is_ok=False), [], now)
         self._wake()
 
@@ -224,8 +236,9 @@ class Outbox:
         failed = False
         while True:
             try:
+                finish = partial(notices.finish, is_gone=state.name not in self._channels)
                 return await self._worker.run(
-                    notices.finish, self._db, attempt, sent.outcome, sent.error, sent.took, state, settled, now
+                    finish, self._db, attempt, sent.outcome, sent.error, sent.took, state, settled, now
                 )
             except StoreError as error:
                 if not failed:

@@ -44,7 +44,7 @@ def hand_over(
 ) -> list[Dead]:
     """All of channels that the config does not have, and what a failing one was owed for too long.
 
-    Not from one that is `sending` just now, for it may succeed.
+    Not from one that is `sending` just now, for it may succeed; if it left the config, too.
     """
     overdue = _Overdue(db=db, channels=channels, sending=sending, now=now, spare_aged=spare_aged)
     with read(db):
@@ -64,9 +64,9 @@ _OVERDUE: Final = """
            (SELECT error FROM attempts WHERE attempts.channel = notices.channel AND outcome <> 'ok'
             ORDER BY id DESC LIMIT 1) AS channels_error
     FROM notices LEFT JOIN changes ON changes.id = notices.change LEFT JOIN channels ON name = notices.channel
-    WHERE notices.state IN ('waiting', 'held') AND (
+    WHERE notices.state IN ('waiting', 'held') AND notices.channel NOT IN (SELECT value FROM json_each(?3)) AND (
         notices.channel NOT IN (SELECT value FROM json_each(?1))
-        OR notices.state = 'waiting' AND failures > 0 AND notices.channel NOT IN (SELECT value FROM json_each(?3)) AND (
+        OR notices.state = 'waiting' AND failures > 0 AND (
             owed_since <= ?2
             OR (notices.channel, changes.episode) IN (
                 SELECT old.channel, of_old.episode FROM notices AS old JOIN changes AS of_old ON of_old.id = old.change

@@ -14,15 +14,12 @@ from budgetd.store.rows import among
 from budgetd.store.troubles import note
 from budgetd_rules.encoding import at, maybe_at, maybe_when, when
 from budgetd_rules.holds import Hold
-from budgetd_rules.judgement import OF_CONFIG, Notice, NoticeState
+from budgetd_rules.judgement import Notice, NoticeState
 from budgetd_rules.lines import Owed, Settled
 from budgetd_rules.memory import Episode
 from budgetd_rules.meters import MeterKey, Reading
 from budgetd_rules.ourselves import channel_meter, own_reading, send_cause
 from budgetd_rules.polls import NO_CAUSE
-
-# A failing channel may be tried so often for the sake of what is critical and new.
-PROBE_EVERY: Final = timedelta(minutes=1)
 
 
 class Outcome(StrEnum):
@@ -59,51 +56,6 @@ class Waiting:
     parked: frozenset[str] = frozenset()
     readings: Mapping[MeterKey, Reading] = field(default_factory=dict)
     holds: tuple[Hold, ...] = ()
-
-
-def plan(db: Store, group_wait: Mapping[str, timedelta], pause: Callable[[str, int], timedelta], now: datetime) -> None:
-    """Nothing waits longer than it would if its time were set now: once the clock was set back, it may lie far ahead.
-    What quiet hours or parking hold is settled again: the config may be another now.
-
-    `group_wait` is by channel, `pause` a channel's after so many failures.
-    """
-    delays = "SELECT DISTINCT coalesce(delay, 0) FROM notices WHERE channel = ? AND state = 'waiting'"
-    with write(db):
-        for name, wait in group_wait.items():
-            for (delay,) in db.execute(delays, [name]).fetchall():
-                db.execute(
-                    "UPDATE notices SET due_at = ?1 "
-                    "WHERE channel = ?2 AND state = 'waiting' AND coalesce(delay, 0) = ?3 AND due_at > ?1",
-                    [at(now + max(wait, timedelta(seconds=delay))), name, delay],
-                )
-            db.execute(
-                "UPDATE notices SET due_at = ? "
-                "WHERE channel = ? AND state = 'held' AND hold IN (SELECT value FROM json_each(?))",
-                [at(now), name, among(OF_CONFIG)],
-            )
-            next_try = at(now + pause(name, channel_state(db, name).failures))
-            db.execute("UPDATE channels SET next_try_at = ?1 WHERE name = ?2 AND next_try_at > ?1", [next_try, name])
-            db.execute("UPDATE channels SET last_try_at = ?1 WHERE name = ?2 AND last_try_at > ?1", [at(now), name])
-        db.execute("UPDATE notices SET owed_since = due_at WHERE state = 'waiting' AND owed_since > due_at")
-        db.execute("UPDATE notices SET settled_at = ?1 WHERE state = 'held' AND settled_at > ?1", [at(now)])
-
-
-def due_channels(db: Store, now: datetime) -> list[str]:
-    """The channels with a notice whose time has come, and that may be tried now.
-
-    What is critical and was never tried does not wait until a failing channel's pause is over.
-    """
-    sql = """
-        SELECT DISTINCT notices.channel FROM notices LEFT JOIN channels ON channels.name = notices.channel
-        WHERE state IN ('waiting', 'held') AND (due_at <= ?1 OR hold IN (SELECT hold FROM hold_ends)) AND (
-            coalesce(next_try_at, '') <= ?1
-            OR coalesce(last_try_at, '') <= ?2
-               AND NOT EXISTS (SELECT 1 FROM attempted WHERE attempted.notice = notices.id)
-               AND EXISTS (SELECT 1 FROM changes JOIN episodes ON episodes.id = changes.episode
-                           WHERE changes.id = notices.change AND ended_at IS NULL AND level = 'critical'))
-    """
-    with read(db):
-        return [name for (name,) in db.execute(sql, [at(now), at(now - PROBE_EVERY)])]
 
 
 def channel_state(db: Store, name: str) -> ChannelState:
@@ -247,8 +199,13 @@ def finish(
     channel: ChannelState,
     settled: Sequence[Settled],
     now: datetime,
+    *,
+    is_gone: bool = False,
 ) -> None:
-    """The receipt: the attempt's outcome, the channel's state, and the notices that are settled by it."""
+    """The receipt: the attempt's outcome, the channel's state, and the notices that are settled by it.
+
+    Of a channel that left the config meanwhile nobody needs to hear how it fares.
+    """
     with write(db):
         db.execute(
             "UPDATE attempts SET outcome = ?, error = ?, took = ? WHERE id = ?",
@@ -265,17 +222,19 @@ def finish(
                 channel.name,
             ],
         )
-        note(
-            db,
-            own_reading(
-                channel_meter(channel.name),
-                now,
-                failures=channel.failures,
-                cause=send_cause(error or "") if channel.failures else NO_CAUSE,
-                detail=error if channel.failures else None,
-                last_success_at=channel.last_success,
-            ),
-        )
+        if not is_gone:
+            note(db, _own_reading(channel, error, now))
+
+
+def _own_reading(channel: ChannelState, error: str | None, now: datetime) -> Reading:
+    return own_reading(
+        channel_meter(channel.name),
+        now,
+        failures=channel.failures,
+        cause=send_cause(error or "") if channel.failures else NO_CAUSE,
+        detail=error if channel.failures else None,
+        last_success_at=channel.last_success,
+    )
 
 
 def _release(db: Store, notices: Sequence[str], now: datetime) -> None:
