@@ -582,6 +582,9 @@ def test_what_is_parked_is_said(command: Command, told: House, tmp_path: Path) -
     told.ruleset = make_outline(load_config(path)).ruleset
     told.judge_all(minutes(15))
     assert "parked since" in command("explain", *RULE)[1]
+    for verb in ("status", "episodes"):
+        assert "parked, silenced" in command(verb)[1]
+    assert [one["state"] for one in shape(command, "status")["episodes"]] == ["parked"]
 
 
 def test_the_period_of_a_watch_is_shown(command: Command, house: House) -> None:

@@ -12,6 +12,8 @@ from budgetd.store.outbox import load_entries
 from budgetd.store.requests import Request, RequestKind, add_requests
 from budgetd_rules.appointments import Report
 from budgetd_rules.formats import Format
+from budgetd_rules.judgement import Ruleset
+from build import account
 from house import House, diary
 
 MONDAY = datetime(2026, 11, 23, tzinfo=UTC)
@@ -162,6 +164,16 @@ def test_quiet_hours_hold_it_and_it_says_what_is_so_then(tmp_path: Path) -> None
     house.deliver(at("11:00"))
     assert house.titles == [WELL]
     assert "8,000 credits left" in house.mailbox.bodies[0]
+
+
+def test_what_is_parked_is_not_in_it(tmp_path: Path) -> None:
+    house = make(tmp_path)
+    house.balance(400, at("08:59"))
+    house.deliver(at("08:59"))
+    house.ruleset = Ruleset([], [account()])
+    house.start(at("08:59"))
+    house.deliver(at("09:00"))
+    assert house.titles[1:] == [WELL]
 
 
 def test_changes_go_first_and_alone(tmp_path: Path) -> None:

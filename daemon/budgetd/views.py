@@ -66,7 +66,7 @@ def episode_json(status: EpisodeStatus) -> Json:
         "id": episode.id,
         **episode.key._asdict(),
         "level": episode.level.label,
-        "state": "ended" if episode.ended_at else "open",
+        "state": "ended" if episode.ended_at else "parked" if status.parked else "open",
         "opened_at": at(episode.opened_at),
         "ended_at": maybe_at(episode.ended_at),
         "acked": status.acked,

@@ -117,11 +117,8 @@ class Printer:
         for one in episodes:
             episode = one.episode
             level = Text(episode.level.label, _STYLES[episode.level] if not episode.ended_at else "dim")
-            until = (
-                self._when(episode.ended_at)
-                if episode.ended_at
-                else "open" + (", acked" if one.acked else "") + (", silenced" if one.silenced else "")
-            )
+            marks = (", acked" if one.acked else "") + (", silenced" if one.silenced else "")
+            until = self._when(episode.ended_at) if episode.ended_at else ("parked" if one.parked else "open") + marks
             since = self._when(episode.opened_at)
             table.add_row(episode.id, level, *episode.key[:2], harmless(episode.key.meter), since, until)
         self._console.print(table)

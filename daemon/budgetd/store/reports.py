@@ -112,7 +112,12 @@ def _views(db: Store, accounts: Mapping[str, Account], now: datetime) -> list[Vi
 
 
 def _open(db: Store, views: Mapping[tuple[str, ...], View], holds: Holds) -> Iterator[OpenFact]:
-    for episode in readable(db.query("SELECT * FROM episodes WHERE ended_at IS NULL"), rows.episode):
+    """What is parked is nobody's concern just now."""
+    sql = """
+        SELECT episodes.* FROM episodes LEFT JOIN watches USING (account, meter, rule)
+        WHERE ended_at IS NULL AND parked_at IS NULL
+    """
+    for episode in readable(db.query(sql), rows.episode):
         yield OpenFact(
             episode=episode,
             acked=holds.ack_of(episode) is not None,

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from budgetd.store import rows
@@ -46,9 +46,12 @@ class NoticeStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpisodeStatus:
+    """`parked`: it is open, but its rule or account is not in the config, so that nothing is judged or told of it."""
+
     episode: Episode
     acked: bool
     silenced: bool
+    parked: bool = False
     changes: tuple[Change, ...] = ()
     notices: tuple[NoticeStatus, ...] = ()
 
@@ -174,14 +177,18 @@ def _unrouted(db: Store) -> int:
 
 
 def _episodes(db: Store, holds: Holds, condition: str, parameters: Iterable[str]) -> tuple[EpisodeStatus, ...]:
-    found = db.query(f"SELECT * FROM episodes WHERE {condition} ORDER BY opened_at, id", list(parameters))  # noqa: S608 - ours alone
+    sql = f"""
+        SELECT episodes.*, parked_at FROM episodes LEFT JOIN watches USING (account, meter, rule)
+        WHERE {condition} ORDER BY opened_at, id
+    """  # noqa: S608 - ours alone
     return tuple(
         EpisodeStatus(
             episode=(episode := rows.episode(row)),
             acked=holds.ack_of(episode) is not None,
             silenced=episode.ended_at is None and holds.silence_of(episode.key) is not None,
+            parked=episode.ended_at is None and row["parked_at"] is not None,
         )
-        for row in found
+        for row in db.query(sql, list(parameters))
     )
 
 
@@ -195,13 +202,7 @@ def _with_course(db: Store, found: Iterable[EpisodeStatus]) -> Iterable[EpisodeS
     for row in db.query(_NOTICES, [among(by_id)]):
         notices.setdefault(row["episode"], []).append(_notice(row))
     for id_, one in by_id.items():
-        yield EpisodeStatus(
-            episode=one.episode,
-            acked=one.acked,
-            silenced=one.silenced,
-            changes=tuple(changes.get(id_, ())),
-            notices=tuple(notices.get(id_, ())),
-        )
+        yield replace(one, changes=tuple(changes.get(id_, ())), notices=tuple(notices.get(id_, ())))
 
 
 _NOTICES = """
