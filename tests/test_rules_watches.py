@@ -123,6 +123,13 @@ def test_easing_needs_two_readings_and_its_time() -> None:
     assert all(change.unsaid for change in eased.changes)
 
 
+def test_easing_over_a_clock_that_was_set_back() -> None:
+    follower = Follower(rule(ease_for=HOUR))
+    for minute, remaining in ((600, 50), (610, 400), (640, 400), (0, 400), (29, 400), (30, 400)):
+        follower.see(reading(as_of=minutes(minute), remaining=remaining))
+    assert [(change.kind, change.at) for change in follower.changes[1:]] == [(ChangeKind.EASED, minutes(30))]
+
+
 def test_easing_does_not_elapse_while_nobody_knows() -> None:
     """Better twice, unknown for long, and then the hour is over at a reading that says nothing."""
     follower = follow(rule(), [0, 100, None, None, None, None, 100])
@@ -200,6 +207,23 @@ def test_for_elapses_by_the_clock_once_two_readings_agree() -> None:
     follower.see(reading(as_of=minutes(15), remaining=400))
     assert follower.watch.wake_at == minutes(20)
     assert follower.see(reading(as_of=minutes(15), remaining=400), minutes(20)).reason is Reason.CONDITION_TRUE
+
+
+@pytest.mark.parametrize(
+    ("at", "opens"),
+    [
+        pytest.param([600, 605, 0, 5], 5, id="it goes on where it was"),
+        pytest.param([600, 0, 10], 10, id="after one reading that is the first"),
+        pytest.param([600, 605, 603, 607, 608], 608, id="by a little"),
+        pytest.param([600, 605, 0, 1, 600, 605, 610], 610, id="and forth again: the time between is unknown"),
+    ],
+)
+def test_for_over_a_clock_that_was_set_back(at: list[int], opens: int) -> None:
+    """Never early, and never as late as it was set back."""
+    follower = Follower(rule(sustain={WARNING: timedelta(minutes=10)}))
+    for minute in at:
+        follower.see(reading(as_of=minutes(minute), remaining=400))
+    assert [change.at for change in follower.changes] == [minutes(opens)]
 
 
 def test_for_starts_anew_after_a_gap() -> None:
@@ -292,6 +316,11 @@ def test_reminders_back_off() -> None:
 def test_a_week_asleep_is_one_reminder() -> None:
     follower = Follower(rule(remind=Clockwork(every=HOUR)))
     assert remind(follower, [0, 7 * 24 * 60, 7 * 24 * 60 + 1]) == [7 * 24 * 60]
+
+
+def test_reminders_after_the_clock_was_set_back() -> None:
+    follower = Follower(rule(remind=Clockwork(every=HOUR)))
+    assert remind(follower, [600, 630, 0, 30, 60, 119, 120]) == [60, 120]
 
 
 def test_reminders_by_steps_of_a_field() -> None:

@@ -68,6 +68,16 @@ class Stretch:
     first: datetime
     last: datetime
 
+    @classmethod
+    def reaching(cls, as_of: datetime, before: "Stretch | None", stale_after: timedelta) -> "Stretch":
+        """With one more reading that says so; after a gap that leaves the time between unknown, a new beginning.
+
+        A reading older than the last means that the clock was set back: as long as it had held, it has still held.
+        """
+        if before is None or as_of - before.last > stale_after:
+            return cls(first=as_of, last=as_of)
+        return cls(first=min(before.first, as_of - (before.last - before.first)), last=as_of)
+
     def lasted(self, long: timedelta, now: datetime) -> bool:
         """Seen by two readings at least, and `long` ago for the first time."""
         return self.last > self.first and now - self.first >= long

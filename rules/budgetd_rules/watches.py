@@ -104,6 +104,8 @@ def _while_open(
     if is_off and watch.easing and watch.easing.lasted(rule.ease_for, now):
         return _ease(rule, watch, episode, verdict, now)
     watch = _note_worst(watch, episode, view)
+    if watch.told_at and watch.told_at > now:  # the clock was set back
+        watch = replace(watch, told_at=now)
     reminder = reminder_due(rule, watch, view, now)
     if reminder is not None:
         return _remind(rule, watch, reminder, view, now)
@@ -136,13 +138,6 @@ def _anew(
 # --- what `for`, `clear` and `ease_for` wait for
 
 
-def _stretch(before: Stretch | None, as_of: datetime, stale_after: timedelta) -> Stretch:
-    """One more reading that says so; after a gap that leaves the time between unknown, a new beginning."""
-    if before is None or as_of - before.last > stale_after:
-        return Stretch(first=as_of, last=as_of)
-    return replace(before, last=max(before.last, as_of))
-
-
 def _pend(
     rule: Rule, watch: Watch, verdict: Verdict, as_of: datetime, stale_after: timedelta
 ) -> Mapping[Level, Stretch]:
@@ -154,7 +149,7 @@ def _pend(
         if level <= told or not rule.sustain.get(level):
             continue
         if truth is True:
-            pending[level] = _stretch(before, as_of, stale_after)
+            pending[level] = Stretch.reaching(as_of, before, stale_after)
         elif truth is UNKNOWN and before:
             pending[level] = before
     return pending
@@ -187,7 +182,7 @@ def _ease_on(
         return None
     if off is UNKNOWN:
         return watch.easing
-    return _stretch(watch.easing, as_of, stale_after)
+    return Stretch.reaching(as_of, watch.easing, stale_after)
 
 
 def _why_over(episode: Episode, verdict: Verdict, view: View) -> Reason:
