@@ -291,6 +291,13 @@ ENDED = episode(level=WARNING, peak=CRITICAL, ended_at=minutes(4), worst=90)
             CRITICAL,
             id="worsened",
         ),
+        pytest.param(
+            fact(Told.WORSENED, episode(level=WARNING, peak=CRITICAL), old=WARNING),
+            "WARNING",
+            "Since 12:00 UTC, critical meanwhile",
+            WARNING,
+            id="worsened, and eased before it could be told",
+        ),
         pytest.param(fact(Told.REMINDED), "REMINDER WARNING", "Since 12:00 UTC, still so", WARNING, id="reminded"),
         pytest.param(
             fact(Told.REMINDED, episode(level=CRITICAL, opened_at=NOON - 2 * DAY)),

@@ -158,6 +158,8 @@ def _course(fact: Fact, zone: tzinfo, now: datetime) -> str:
     if episode.ended_at is not None:
         ended = moment(episode.ended_at, zone, now)
         return f"Was {episode.peak.label} from {opened} to {ended}{_worst(fact)}: {episode.end}{_by_how_much(fact)}"
+    if fact.line.told in (Told.OPENED, Told.WORSENED) and episode.peak > episode.level:
+        return f"Since {opened}, {episode.peak.label} meanwhile"
     if fact.line.told is Told.WORSENED and fact.line.change.old is not None:
         return f"Since {opened}, {fact.line.change.old.label} before"
     if fact.line.told is Told.REMINDED:
