@@ -202,6 +202,12 @@ def test_a_note_waits_for_the_end_of_quiet_hours() -> None:
     assert told_of(settle([owed(noted)], {}, frozenset(), now=UNTIL, quiet=QUIET_NOW)).startswith("noted")
 
 
+def test_a_silence_finds_an_episode_under_its_rules_new_name() -> None:
+    silent = Holds(active=(replace(SILENCE, rule="new-name"),))
+    renamed = episode(rule="new-name")
+    assert told_of(settle(owe([OPENED], OPEN), {"e1": renamed}, frozenset(), (), silent, now=NOW)) == "silence s1"
+
+
 def held_by(hold: str, kinds: Sequence[ChangeKind | str], of: Episode, until: datetime = UNTIL) -> list[Owed]:
     state = {"state": NoticeState.HELD, "hold": hold, "due_at": until}
     return [replace(one, notice=replace(one.notice, **state)) for one in owe(kinds, of)]  # type: ignore[arg-type]  # as given

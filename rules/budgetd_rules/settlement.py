@@ -83,7 +83,8 @@ class _Subject:
 
     @property
     def key(self) -> WatchKey:
-        return self.due[0].change.key
+        """Of the episode as it is now: its rule may have been renamed since the change."""
+        return self.episode.key if self.episode else self.due[0].change.key
 
     def without(self, settled: Iterable[Settled]) -> "_Subject":
         gone = {one.notice for one in settled}
