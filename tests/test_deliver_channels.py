@@ -281,6 +281,7 @@ def test_the_service_s_own_words_are_the_error(hook: Hook, status: int, body: by
         pytest.param("slack://xoxb-1234-1234-4ddbc191d40ee098/#ops", ["xoxb-1234-1234-4ddbc191d40ee098"], id="a bot"),
         pytest.param("mailtos://me:s3cret@h.example", ["s3cret"], id="a short password"),
         pytest.param("mailtos://me:p%40ss%2Fw%20rd@h.example", ["p@ss/w rd", "p%40ss%2Fw%20rd"], id="a spelled one"),
+        pytest.param("json://me:p%40ss@h.example", ["bWU6cEBzcw=="], id="both as HTTP sends them"),
         pytest.param("json://h.example/hook/abcdefgh12", ["abcdefgh12"], id="a path"),
         pytest.param("json://h.example?+Authorization=Bearer%20tok1", ["Bearer tok1", "Bearer%20tok1"], id="a header"),
         pytest.param("json://h.example?-key=tok123", ["tok123"], id="a parameter that Apprise adds"),

@@ -6,6 +6,7 @@ whatever the service and the channel's URL held, secrets too.
 
 import re
 from ast import literal_eval
+from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -102,8 +103,10 @@ def secret_parts(url: Secret) -> list[str]:
     public |= {piece for name, value in settings if name in _PUBLIC for piece in (value, *_pieces(value))}
     found = {piece for piece in _pieces(whole.partition("://")[2]) if len(piece) >= _SHORTEST_SECRET} - public
     headers = [value for name, value in settings if name[:1] in "+-: "]
-    password = parts.netloc.rpartition("@")[0].partition(":")[2]
-    found |= {text for text in (password, *headers) if len(text) >= _SHORTEST_PASSWORD}
+    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
+    # As a page that shows the request for debugging has it.
+    basic = b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode() if password else ""
+    found |= {text for text in (password, basic, *headers) if len(text) >= _SHORTEST_PASSWORD}
     spelled = {spelling for text in found for spelling in (text, unquote(text), quote(unquote(text), safe=""))}
     return sorted({whole, *spelled}, key=len, reverse=True)
 
