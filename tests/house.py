@@ -185,7 +185,7 @@ class House:
         db = await worker.run(_open, self.path)
         outbox = Outbox(db, worker, channels, self.ruleset, self.routing, _spawn, lambda: None)
         if planned_at:
-            await outbox.plan(planned_at, self.routing)
+            await outbox.plan(planned_at)
         await outbox.deliver(now)
         await outbox.finish(timedelta(seconds=10))
         await worker.run(db.close)

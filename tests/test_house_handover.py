@@ -10,13 +10,14 @@ from typing import Final
 
 import pytest
 
-from budgetd.store.database import write
+from budgetd.store import pulse
+from budgetd.store.database import read, write
 from budgetd.store.holds import add_hold, end_hold
 from budgetd.store.requests import Request, RequestKind, add_requests
 from budgetd_rules.holds import Hold, HoldKind
 from budgetd_rules.judgement import Route, Routing
 from budgetd_rules.rule import Clockwork, Level, Rule
-from build import NOON, minutes, rule
+from build import NOON, account, minutes, reading, rule
 from house import House
 
 DAY: Final = 24 * 60
@@ -185,10 +186,60 @@ def test_without_another_channel_it_is_dead_and_said_loudly(tmp_path: Path, capl
     keep_trying(house, 3 * DAY + 60)
     assert states(house) == {"ops": f"dead: not delivered for 3 days, and by no other channel: {ERROR}"}
     assert [record.levelno for record in caplog.records if record.message == "a notice is dead"] == [logging.ERROR]
+    with read(house.db):
+        assert list(pulse.load_untold(house.db, ["ops"], minutes(4 * DAY))) == ["ops"], "so no heartbeat either"
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "told"),
+    [
+        pytest.param([], ["ops: WARNING voice: unknown credits left"], id="still so"),
+        pytest.param([(4 * DAY, 50)], ["ops: CRITICAL voice: 50 credits left"], id="worse by now"),
+        pytest.param([(4 * DAY, 9000)], ["ops: PASSED voice: 9,000 credits left"], id="over by now"),
+    ],
+)
+def test_what_nobody_could_be_told_is_told_once_its_channel_works_again(
+    meanwhile: list[tuple[int, int]], told: list[str], tmp_path: Path
+) -> None:
+    """Dead it is, and shown as that; but tried as ever."""
+    house = make(tmp_path, channels=["ops"])
+    house.balance(400)
+    keep_trying(house, 4 * DAY - 60)
+    assert states(house)["ops"].startswith("dead")
+    for at, left in meanwhile:
+        house.balance(left, minutes(at))
     house.mailbox.failing.clear()
-    house.balance(9000, minutes(4 * DAY))
+    keep_trying(house, 4 * DAY + 60, since=4 * DAY)
+    assert house.titles == told
+    keep_trying(house, 9 * DAY, since=5 * DAY)
+    assert house.titles == told
+
+
+def test_what_its_service_alone_refuses_stays_dead(tmp_path: Path) -> None:
+    house = House(tmp_path / "budgetd.db", accounts=[account(), account("loud")])
+    house.mailbox.refused = "Account voice"
+    house.balance(400)
+    keep_trying(house, DAY)
+    house.read(reading(account="loud", remaining=50, as_of=minutes(DAY)))
+    house.judge(minutes(DAY))
+    keep_trying(house, 6 * DAY, since=DAY)
+    assert house.titles == ["ops: CRITICAL loud: unknown credits left"]
+    assert house.rows("SELECT state, hold FROM notices WHERE id LIKE '%.1@ops' ORDER BY state") == [
+        ("dead", None),
+        ("sent", None),
+    ]
+
+
+def test_of_a_dead_one_that_is_tried_by_hand_it_is_the_same_again(tmp_path: Path) -> None:
+    house = make(tmp_path, channels=["ops"])
+    house.balance(400)
+    keep_trying(house, 3 * DAY + 60)
+    add_requests(house.db, [Request(kind=RequestKind.RETRY, target="ops", at=minutes(4 * DAY))])
     house.deliver(minutes(4 * DAY))
-    assert house.titles == [], "never a lonely resolve"
+    assert house.rows("SELECT state, hold FROM notices WHERE id LIKE '%@ops'") == [("waiting", None)]
+    house.mailbox.failing.clear()
+    house.deliver(minutes(4 * DAY + 60))
+    assert house.titles == ["ops: WARNING voice: unknown credits left"]
 
 
 def test_an_episode_goes_over_whole(tmp_path: Path) -> None:

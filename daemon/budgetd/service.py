@@ -260,7 +260,7 @@ class Service:
     async def _plan(self) -> None:
         now = self._clock()
         await self._collector.plan(now)
-        await self._outbox.plan(now, self._wired.routing)
+        await self._outbox.plan(now)
 
     async def _feed_watchdog(self) -> None:
         """Only while the store answers and every room has moved lately."""

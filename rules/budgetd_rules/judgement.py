@@ -27,6 +27,8 @@ PARKED: Final = "parked"
 OF_CONFIG: Final = frozenset({QUIET, PARKED})
 """What holds a notice in the place of a silence's id: quiet hours, or that its watch is parked. Another config may end
 either."""
+UNTOLD: Final = "untold"
+"""The mark of what is dead and was told nobody: it is still tried, for its channel may come back after all."""
 Heard = Mapping[str, Collection[str]]
 """episode -> the channels that were told something of it, or may have been."""
 NOBODY: Final[Heard] = MappingProxyType({})

@@ -34,6 +34,8 @@ LONGEST_RETRY: Final = timedelta(minutes=15)
 SINGLY_AFTER: Final = 3
 # After a start, or a sleep, no notice dies of its age before its channel was tried again for this long.
 PATIENCE: Final = 2 * LONGEST_RETRY
+# Who has not looked for so long was asleep: there is a look each second.
+ASLEEP: Final = timedelta(minutes=1)
 # After a start, or a sleep, digests wait for the first polls: else they would say that nothing was read lately.
 SETTLED_AFTER: Final = timedelta(minutes=1)
 RECEIPT_AGAIN: Final = timedelta(seconds=1)
@@ -59,6 +61,7 @@ class Outbox:
         self._db, self._worker, self._channels = db, worker, channels
         self._ruleset, self._routing, self._spawn, self._wake = ruleset, routing, spawn, wake
         self._sends: dict[str, asyncio.Task[None]] = {}
+        self._last_round: datetime | None = None
         self._patient_until: datetime | None = None
         self._reports_from: datetime | None = None
         self._next_report: datetime | None = None
@@ -67,12 +70,13 @@ class Outbox:
         """Another config: what is in flight goes on, and its channel's name stays busy until it has ended."""
         self._channels, self._ruleset, self._routing = channels, ruleset, routing
 
-    async def plan(self, now: datetime, routing: Routing) -> None:
-        """At start-up, and whenever the clock was set."""
-        self._patient_until = now + PATIENCE
-        await self._worker.run(due_times.plan, self._db, routing.group_wait, retry_pause, now)
-        await self._worker.run(handover.remember, self._db, list(self._channels), routing.fallbacks)
-        await self._worker.run(reports.remember, self._db, routing.diaries, now)
+    async def plan(self, now: datetime) -> None:
+        """At start-up, under another config, and whenever the clock was set."""
+        if self._last_round is None or self._has_slept(now):
+            self._patient_until = now + PATIENCE
+        await self._worker.run(due_times.plan, self._db, self._routing.group_wait, retry_pause, now)
+        await self._worker.run(handover.remember, self._db, list(self._channels), self._routing.fallbacks)
+        await self._worker.run(reports.remember, self._db, self._routing.diaries, now)
         self._reports_from = now + SETTLED_AFTER
         self._next_report = None
 
@@ -81,12 +85,18 @@ class Outbox:
         3. digests and drills whose time has come are owed
         4. a send on every channel that has something due and is free.
         """
+        if self._has_slept(now):
+            await self.plan(now)
+        self._last_round = now
         try:
             await self._carry_out(now)
             await self._hand_over(now)
             await self._owe_reports(now)
         finally:
             await self._start_sends(now)
+
+    def _has_slept(self, now: datetime) -> bool:
+        return self._last_round is not None and abs(now - self._last_round) > ASLEEP
 
     async def _start_sends(self, now: datetime) -> None:
         for name in await self._worker.run(due_times.due_channels, self._db, now):
@@ -158,6 +168,8 @@ class Outbox:
     async def _settle_and_send(self, channel: Channel, now: datetime) -> None:
         name = channel.name
         waiting = await self._worker.run(notices.load, self._db, name, now)
+        if not waiting.is_judged:
+            return  # until the next round
         quiet = self._routing.quiet.get(name, ALWAYS_AUDIBLE)
         settlement = self._settle(waiting, quiet, now)
         report, of_reports = await self._settle_reports(name, quiet, now)

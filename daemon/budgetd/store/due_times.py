@@ -44,11 +44,14 @@ def plan(db: Store, group_wait: Mapping[str, timedelta], pause: Callable[[str, i
 def due_channels(db: Store, now: datetime) -> list[str]:
     """The channels with a notice whose time has come, and that may be tried now.
 
-    What is critical and was never tried does not wait until a failing channel's pause is over.
+    What is critical and was never tried does not wait until a failing channel's pause is over. What a silence without
+    an end holds is not looked at before somebody ends it; what is dead and was told nobody is still tried.
     """
     sql = """
         SELECT DISTINCT notices.channel FROM notices LEFT JOIN channels ON channels.name = notices.channel
-        WHERE state IN ('waiting', 'held') AND (due_at <= ?1 OR hold IN (SELECT hold FROM hold_ends)) AND (
+        WHERE (state IN ('waiting', 'held') AND (hold IN (SELECT hold FROM hold_ends) OR due_at <= ?1 AND NOT (
+                   state = 'held' AND hold IN (SELECT id FROM holds WHERE until_at IS NULL)))
+               OR state = 'dead' AND hold = 'untold') AND (
             coalesce(next_try_at, '') <= ?1
             OR coalesce(last_try_at, '') <= ?2
                AND NOT EXISTS (SELECT 1 FROM attempted WHERE attempted.notice = notices.id)

@@ -10,7 +10,7 @@ from budgetd.store.database import Store, put, read, write
 from budgetd.store.rows import among
 from budgetd_rules.encoding import at
 from budgetd_rules.handover import OWED_FOR_LONGEST, heir
-from budgetd_rules.judgement import NoticeState
+from budgetd_rules.judgement import UNTOLD, NoticeState
 from budgetd_rules.ourselves import NOT_COMPOSED, channel_of
 
 
@@ -57,7 +57,7 @@ def hand_over(
 # An episode is told whole: what waits of it goes with the first that is too old.
 _OVERDUE: Final = """
     SELECT notices.id, notices.change, notices.report, notices.channel, notices.due_at, notices.delay, notices.state,
-           channels.fallback,
+           notices.owed_since, channels.fallback, channels.last_success,
            changes.episode, changes.at, changes.account, changes.meter,
            (SELECT error FROM attempted JOIN attempts ON attempts.id = attempted.attempt
             WHERE attempted.notice = notices.id ORDER BY attempts.id DESC LIMIT 1) AS own_error,
@@ -112,14 +112,19 @@ class _Overdue:
             handed = f"could not be told on {row['channel']}" + (f": {why}" if is_gone else f" {for_long}")
             self._owe(row, instead, handed)
         reason = f"{why}, {what}" + ("" if is_gone else f": {error}")
-        self._settle(row, NoticeState.DEAD, reason)
+        self._settle(row, NoticeState.DEAD, reason, UNTOLD if instead is None and self._is_worth_a_try(row) else None)
         return Dead(notice=row["id"], report=row["report"], channel=row["channel"], told=instead, reason=reason)
 
-    def _settle(self, row: rows.Row, state: NoticeState, reason: str) -> None:
+    def _settle(self, row: rows.Row, state: NoticeState, reason: str, mark: str | None = None) -> None:
         self.db.execute(
-            "UPDATE notices SET state = ?, reason = ?, hold = NULL, settled_at = ? WHERE id = ?",
-            [state, reason, at(self.now), row["id"]],
+            "UPDATE notices SET state = ?, reason = ?, hold = ?, settled_at = ? WHERE id = ?",
+            [state, reason, mark, at(self.now), row["id"]],
         )
+
+    def _is_worth_a_try(self, row: rows.Row) -> bool:
+        """Unless it is only this that the channel does not take."""
+        is_composed = not (row["own_error"] or "").startswith(NOT_COMPOSED)
+        return row["report"] is None and is_composed and (row["last_success"] or "") < row["owed_since"]
 
     def _instead_of(self, row: rows.Row) -> str | None:
         """Each channel gets a change at most once, so that fallbacks may form a circle.

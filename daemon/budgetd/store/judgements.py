@@ -61,7 +61,7 @@ def _told(db: Store, episodes: Sequence[str]) -> tuple[dict[str, list[str]], dic
     sql = """
         SELECT changes.episode AS episode, notices.channel AS channel, max(notices.state = 'sent' OR EXISTS (
             SELECT 1 FROM attempted JOIN attempts ON attempts.id = attempted.attempt
-            WHERE attempted.notice = notices.id AND attempts.outcome = 'unknown')) AS is_heard
+            WHERE attempted.notice = notices.id AND attempts.outcome <> 'failed')) AS is_heard
         FROM changes JOIN notices ON notices.change = changes.id
         WHERE changes.episode IN (SELECT value FROM json_each(?)) GROUP BY changes.episode, notices.channel
     """

@@ -21,6 +21,9 @@ from budgetd_rules.meters import MeterKey, Reading
 from budgetd_rules.ourselves import channel_meter, own_reading, send_cause
 from budgetd_rules.polls import NO_CAUSE
 
+# A poll takes half a minute at most, and is judged at once.
+JUDGED_WITHIN: Final = timedelta(minutes=1)
+
 
 class Outcome(StrEnum):
     """How an attempt ended. It is unknown from its beginning on, until the service has said yes or no."""
@@ -45,7 +48,8 @@ class ChannelState:
 class Waiting:
     """All that waits for one channel, with what is needed to settle and to say it.
 
-    `unreadable` are notices of which nothing can be made: they are dead, so that they hold up no other.
+    `unreadable` are notices of which nothing can be made: they are dead, so that they hold up no other. `is_judged`:
+    no reading is newer than what was made of it, so that what is told fits the numbers beside it.
     """
 
     channel: ChannelState
@@ -56,6 +60,7 @@ class Waiting:
     parked: frozenset[str] = frozenset()
     readings: Mapping[MeterKey, Reading] = field(default_factory=dict)
     holds: tuple[Hold, ...] = ()
+    is_judged: bool = True
 
 
 def channel_state(db: Store, name: str) -> ChannelState:
@@ -79,12 +84,14 @@ def load(db: Store, channel: str, now: datetime) -> Waiting:
                coalesce(max(attempts.outcome = 'unknown'), 0) AS outcome_unknown
         FROM notices JOIN changes ON changes.id = notices.change
              LEFT JOIN attempted ON attempted.notice = notices.id LEFT JOIN attempts ON attempts.id = attempted.attempt
-        WHERE notices.channel = ? AND notices.state IN ('waiting', 'held') GROUP BY notices.id
+        WHERE notices.channel = ? AND (notices.state IN ('waiting', 'held')
+              OR notices.state = 'dead' AND notices.hold = 'untold') GROUP BY notices.id
     """
     with read(db):
         waiting = list(db.query(sql, [channel]))
         ids = list({row["episode"] for row in waiting if row["episode"]})
         episodes = {episode.id: episode for episode in _episodes(db, ids)}
+        accounts = {row["account"] for row in waiting}
         read_rows = [_read(row, channel, episodes) for row in waiting]
         return Waiting(
             channel=channel_state(db, channel),
@@ -94,7 +101,8 @@ def load(db: Store, channel: str, now: datetime) -> Waiting:
             heard=_heard(db, channel, ids),
             parked=_parked(db),
             holds=tuple(load_holds(db, now)),
-            readings={reading.key: reading for reading in _latest(db, {row["account"] for row in waiting})},
+            readings={reading.key: reading for reading in _latest(db, accounts)},
+            is_judged=not _unjudged(db, accounts, now),
         )
 
 
@@ -141,14 +149,20 @@ def _episodes(db: Store, ids: Sequence[str]) -> list[Episode]:
     return list(readable(db.query(sql, [among(ids)]), rows.episode))
 
 
+def _unjudged(db: Store, accounts: Iterable[str], now: datetime) -> bool:
+    """Whether one of them waits for its judgement; but what can't be judged holds up nothing for long."""
+    sql = "SELECT 1 FROM accounts WHERE unjudged = 1 AND last_attempt > ? AND name IN (SELECT value FROM json_each(?))"
+    return bool(db.execute(sql, [at(now - JUDGED_WITHIN), among(accounts)]).fetchall())
+
+
 def _heard(db: Store, channel: str, episodes: Sequence[str]) -> frozenset[str]:
-    """Of which of these the channel was told something, or may have been."""
+    """Of which of these the channel was told something, or may have been; what was dropped while it was sent, too."""
     sql = """
         SELECT DISTINCT changes.episode FROM changes JOIN notices ON notices.change = changes.id
         WHERE notices.channel = ? AND changes.episode IN (SELECT value FROM json_each(?)) AND (
             notices.state = 'sent' OR EXISTS (
                 SELECT 1 FROM attempted JOIN attempts ON attempts.id = attempted.attempt
-                WHERE attempted.notice = notices.id AND attempts.outcome = 'unknown'))
+                WHERE attempted.notice = notices.id AND attempts.outcome <> 'failed'))
     """
     return frozenset(episode for (episode,) in db.execute(sql, [channel, among(episodes)]))
 
@@ -212,6 +226,8 @@ def finish(
             [outcome, error, took.total_seconds(), attempt],
         )
         _settle(db, settled, now)
+        if outcome is Outcome.OK:
+            _revive(db, channel.name, now)
         db.execute(
             "UPDATE channels SET failing_since = ?, failures = ?, next_try_at = ?, last_success = ? WHERE name = ?",
             [
@@ -237,6 +253,15 @@ def _own_reading(channel: ChannelState, error: str | None, now: datetime) -> Rea
     )
 
 
+def _revive(db: Store, channel: str, now: datetime) -> None:
+    """What it was not told while it was down, nor anybody else, is owed anew."""
+    db.execute(
+        "UPDATE notices SET state = 'waiting', reason = NULL, hold = NULL, settled_at = NULL, due_at = ?1, "
+        "owed_since = ?1 WHERE channel = ?2 AND state = 'dead' AND hold = 'untold'",
+        [at(now), channel],
+    )
+
+
 def _release(db: Store, notices: Sequence[str], now: datetime) -> None:
     sql = """
         SELECT id, owed_since, settled_at FROM notices
@@ -258,6 +283,6 @@ def _settle(db: Store, settled: Sequence[Settled], now: datetime) -> None:
         db.execute(
             "UPDATE notices SET settled_at = CASE WHEN state = 'held' AND ?1 = 'held' THEN settled_at ELSE ?5 END, "
             "state = ?1, reason = ?2, hold = ?3, due_at = coalesce(?4, due_at) "
-            "WHERE id = ?6 AND state IN ('waiting', 'held')",
+            "WHERE id = ?6 AND (state IN ('waiting', 'held') OR state = 'dead' AND hold = 'untold')",
             [one.state, one.reason, one.hold, maybe_at(one.due_at), at(now), one.notice],
         )

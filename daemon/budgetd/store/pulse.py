@@ -35,7 +35,7 @@ def load_untold(db: Store, channels: Iterable[str], now: datetime) -> dict[str, 
     """
     sql = """
         SELECT channel, min(max(due_at, owed_since)) FROM notices
-        WHERE (state = 'waiting' OR state = 'held' AND hold = 'quiet') AND due_at <= ?
+        WHERE (state = 'waiting' OR hold IN ('quiet', 'untold')) AND due_at <= ?
               AND channel IN (SELECT value FROM json_each(?)) GROUP BY channel
     """
     return {channel: when(since) for channel, since in db.execute(sql, [at(now), among(channels)]).fetchall()}

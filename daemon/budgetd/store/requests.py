@@ -69,7 +69,8 @@ def _request(row: rows.Row) -> Request:
 def _retry(db: Store, target: str, channels: str, now: datetime) -> None:
     """The dead are owed from now on, and the channels of all that waits are tried now."""
     db.execute(
-        "UPDATE notices SET state = 'waiting', reason = NULL, settled_at = NULL, due_at = ?1, owed_since = ?1 "
+        "UPDATE notices SET state = 'waiting', reason = NULL, hold = NULL, settled_at = NULL, due_at = ?1, "
+        "owed_since = ?1 "
         "WHERE state = 'dead' AND ?2 IN ('*', channel, id) AND channel IN (SELECT value FROM json_each(?3))",
         [at(now), target, channels],
     )
