@@ -17,7 +17,9 @@ from budgetd.credentials import Secret
 from budgetd.deliver.channels import Channel, Sent
 from budgetd.demo.loopback import Answer
 from budgetd.store.notices import Outcome
+from budgetd_rules.formats import Block, Row
 from budgetd_rules.messages import Message
+from budgetd_rules.rule import Level
 from budgetd_rules.samples import Sample, sample
 from build import NOON
 from faraway import Faraway
@@ -111,6 +113,21 @@ def test_blocks_in_slack(slack: Faraway) -> None:
     # The most that Slack takes.
     assert len(blocks[0]["text"]["text"]) <= 150
     assert len(blocks[1]["text"]["text"]) <= 3000
+
+
+@pytest.mark.parametrize("to", ["markdown", "text"])
+@pytest.mark.parametrize("text", ["x", "&", "<", "*_`", "\u20ac"])
+def test_long_blocks_in_slack_arrive_in_pieces(slack: Faraway, text: str, to: str) -> None:
+    rows = tuple(Row(f"WARNING voice-{each}:", (f" {text * (60 // len(text))} [e{each}]",)) for each in range(500))
+    message = Message(title="100 WARNING: voice & growth" * 10, level=Level.WARNING, blocks=(Block(rows),))
+    assert send(f"{SHORT}?blocks=yes&format={to}", message).outcome is Outcome.OK
+    told = ""
+    for payload in slack.payloads:
+        header, section, _ = attachment(payload)["blocks"]
+        assert len(header["text"]["text"]) <= 150
+        assert len(section["text"]["text"]) <= 3000
+        told += section["text"]["text"] + "\n"
+    assert [told.count(f"e{each}]") for each in range(500)] == [1] * 500
 
 
 COLORS = {Sample.OPENED: "#A32037", Sample.REMINDER: "#CACF29", Sample.NOTED: "#3AA3E3", Sample.RESOLVED: "#3AA337"}

@@ -30,6 +30,10 @@ TIMEOUT: Final = timedelta(seconds=30)
 # service that trickles its answer lets none of them give up.
 SOCKET_TIMEOUT: Final = 10.0
 
+# Slack takes 150 characters and 3,000, and each & becomes five.
+_LONGEST_HEADER: Final = 120
+_LONGEST_SECTION: Final = 3000
+
 # The reasons of a failure reach the results only from this level on; they go nowhere else, for they hold URLs.
 _log: Final = logging.getLogger("apprise")
 _log.setLevel(logging.DEBUG)
@@ -111,6 +115,8 @@ class Channel:
         service.request_rate_per_sec = 0
         # A text that is too long would be refused, each time anew: Discord takes 2,000 characters, a phone 160.
         service.overflow_mode = OverflowMode.SPLIT
+        if getattr(service, "use_blocks", False):  # of Slack, whose blocks take less than Apprise believes
+            service.title_maxlen, service.body_maxlen = _LONGEST_HEADER, _LONGEST_SECTION
         self._has_titles, self._longest = service.title_maxlen > 0, service.body_maxlen
         self.format = _FORMATS[service.resolve_format()]
 
