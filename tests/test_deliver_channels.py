@@ -344,6 +344,16 @@ def test_what_is_too_long_for_the_service_arrives_in_pieces(hook: Hook) -> None:
     assert [line[:4] for line in lines] == [f"{each:04d}" for each in range(1_000)]
 
 
+def test_very_much_markdown_arrives_in_pieces(hook: Hook) -> None:
+    """Which Apprise would take minutes to take apart."""
+    assert hook.send(long_message(5_000), "?format=markdown").outcome is Outcome.OK
+    assert [one["title"] for one in hook.posted] == [f"t [{each}/23]" for each in range(1, 24)]
+    lines = [line for one in hook.posted for line in one["message"].split("\n") if line.strip()]
+    assert [line[:4] for line in lines] == [f"{each:04d}" for each in range(5_000)]
+    hook.answer = Answer(status=HTTPStatus.INTERNAL_SERVER_ERROR)
+    assert hook.send(long_message(1_000), "?format=markdown").outcome is Outcome.UNKNOWN
+
+
 def test_of_a_message_in_pieces_some_may_have_arrived(hook: Hook) -> None:
     hook.answer = Answer(status=HTTPStatus.INTERNAL_SERVER_ERROR)
     assert hook.send(long_message(1_000)).outcome is Outcome.UNKNOWN

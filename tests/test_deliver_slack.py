@@ -118,16 +118,16 @@ def test_blocks_in_slack(slack: Faraway) -> None:
 @pytest.mark.parametrize("to", ["markdown", "text"])
 @pytest.mark.parametrize("text", ["x", "&", "<", "*_`", "\u20ac"])
 def test_long_blocks_in_slack_arrive_in_pieces(slack: Faraway, text: str, to: str) -> None:
-    rows = tuple(Row(f"WARNING voice-{each}:", (f" {text * (60 // len(text))} [e{each}]",)) for each in range(500))
+    rows = tuple(Row(f"WARNING voice-{each}:", (f" {text * (60 // len(text))} [e{each}]",)) for each in range(300))
     message = Message(title="100 WARNING: voice & growth" * 10, level=Level.WARNING, blocks=(Block(rows),))
     assert send(f"{SHORT}?blocks=yes&format={to}", message).outcome is Outcome.OK
     told = ""
     for payload in slack.payloads:
-        header, section, _ = attachment(payload)["blocks"]
-        assert len(header["text"]["text"]) <= 150
-        assert len(section["text"]["text"]) <= 3000
-        told += section["text"]["text"] + "\n"
-    assert [told.count(f"e{each}]") for each in range(500)] == [1] * 500
+        texts = {block["type"]: block["text"]["text"] for block in attachment(payload)["blocks"] if "text" in block}
+        assert len(texts.get("header", "")) <= 150
+        assert len(texts["section"]) <= 3000
+        told += texts["section"] + "\n"
+    assert [told.count(f"e{each}]") for each in range(300)] == [1] * 300
 
 
 COLORS = {Sample.OPENED: "#A32037", Sample.REMINDER: "#CACF29", Sample.NOTED: "#3AA3E3", Sample.RESOLVED: "#3AA337"}
@@ -143,7 +143,7 @@ def test_a_level_has_its_color(slack: Faraway, which: Sample) -> None:
 def test_no_text_is_markup_in_slack(slack: Faraway, text: str) -> None:
     for url in (NATIVE, f"{SHORT}?blocks=yes"):
         for told in (text, "x"):
-            assert send(url, message_of(told, several=True)).outcome is Outcome.OK
+            assert send(url, message_of(told, several=url == NATIVE)).outcome is Outcome.OK
     nasty, plain, nasty_blocks, plain_blocks = (attachment(payload) for payload in slack.payloads)
     assert_plain(nasty["title"])
     assert_mrkdwn(nasty["text"], plain["text"])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType, OverflowMode
 
 from budgetd.credentials import Secret
-from budgetd.deliver.answers import outcome_of, said, secret_parts
+from budgetd.deliver.answers import Entry, outcome_of, said, secret_parts
 from budgetd.errors import TemplateError
 from budgetd.store.notices import Outcome
 from budgetd.threads import begin
@@ -30,6 +30,8 @@ TIMEOUT: Final = timedelta(seconds=30)
 # service that trickles its answer lets none of them give up.
 SOCKET_TIMEOUT: Final = 10.0
 
+# Characters. To take more of it apart costs Apprise more than their square: half a minute for 2,000 lines.
+_LONGEST_MARKDOWN: Final = 15_000
 # Slack takes 150 characters and 3,000, and each & becomes five.
 _LONGEST_HEADER: Final = 120
 _LONGEST_SECTION: Final = 3000
@@ -155,20 +157,39 @@ class Channel:
             return Sent(outcome=Outcome.UNKNOWN, took=took, error=f"no answer within {took.total_seconds():.0f} s")
 
     def _notify(self, letter: Letter) -> Sent:
+        """To the first piece that fails."""
         started = time.monotonic()
+        pieces = _pieces(letter.body) if self.format is Format.MARKDOWN else [letter.body]
+        error, outcome = None, Outcome.OK
+        for number, piece in enumerate(pieces, 1):
+            title = letter.title if len(pieces) == 1 else f"{letter.title} [{number}/{len(pieces)}]"
+            if entries := self._say(title, piece, letter.level):
+                # Of a text in several pieces, some may have arrived.
+                is_whole = len(letter.title) + len(letter.body) <= self._longest and len(pieces) == 1
+                outcome = outcome_of(entries) if is_whole else Outcome.UNKNOWN
+                error = said(entries, self._secrets)
+                break
+        return Sent(outcome=outcome, took=timedelta(seconds=time.monotonic() - started), error=error)
+
+    def _say(self, title: str, body: str, level: Level | None) -> list[Entry]:
+        """What Apprise has logged of it, where it failed."""
         result = self._apprise.notify(
             # Where there is no room for a title, it becomes the body's first line, as it stands.
-            title=letter.title if self._has_titles else escaped(letter.title, self.format),
-            body=letter.body,
-            notify_type=_TYPES[letter.level],
+            title=title if self._has_titles else escaped(title, self.format),
+            body=body,
+            notify_type=_TYPES[level],
             body_format=NotifyFormat(self.format.value),
             log_level=logging.DEBUG,
         )
-        took = timedelta(seconds=time.monotonic() - started)
-        if result:
-            return Sent(outcome=Outcome.OK, took=took)
         entries = [(entry.level, entry.message) for service in result for attempt in service for entry in attempt]
-        # Of a text in several pieces, some may have arrived.
-        is_whole = len(letter.title) + len(letter.body) <= self._longest
-        outcome = outcome_of(entries) if is_whole else Outcome.UNKNOWN
-        return Sent(outcome=outcome, took=took, error=said(entries, self._secrets))
+        return [] if result else entries or [("ERROR", "Apprise gave no reason")]
+
+
+def _pieces(body: str) -> list[str]:
+    """Whole lines together, as many as Apprise takes in its stride."""
+    pieces = [""]
+    for line in body.splitlines(keepends=True):
+        if len(pieces[-1]) + len(line) > _LONGEST_MARKDOWN and pieces[-1]:
+            pieces.append("")
+        pieces[-1] += line
+    return pieces
