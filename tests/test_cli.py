@@ -217,7 +217,7 @@ def test_check_counts_what_is_good(budgetd: Budgetd, write_config: WriteConfig) 
     ran = budgetd("check", "-c", path)
     assert (ran.code, ran.out, ran.err) == (
         0,
-        f"{path}: good: 1 account, 1 channel, 1 rule and 7 built-in or included\n",
+        f"{path}: good: 1 account, 1 channel, 1 rule and 8 built-in or included\n",
         "",
     )
 
@@ -229,7 +229,7 @@ def test_check_warns_of_what_is_probably_not_meant(budgetd: Budgetd, write_confi
     assert ran.out.splitlines() == [
         f"warning: {path}: rules: there is none but the built-in ones: nobody will be told what runs out",
         f"warning: {path}: channels: there is none: nobody will be told anything",
-        f"{path}: good: 1 account, 0 channels, 0 rules and 7 built-in or included",
+        f"{path}: good: 1 account, 0 channels, 0 rules and 8 built-in or included",
     ]
 
 

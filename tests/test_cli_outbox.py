@@ -258,6 +258,7 @@ def test_explain_of_budgetd_itself(house: House, command: Command) -> None:
         "channel/mail": False,
         "config": True,
         "store": False,
+        "judging": False,
     }
 
 

@@ -616,7 +616,7 @@ def test_an_empty_file_has_the_defaults(write_config: WriteConfig) -> None:
     assert (file.accounts, file.channels, file.routes) == ({}, {}, ())
     vendors, ours = (
         {"blind", "rejected", "changed-shape", "exhausted"},
-        {"channel-failing", "config-refused", "store-failing"},
+        {"channel-failing", "config-refused", "store-failing", "judging-failing"},
     )
     assert set(file.rules) == vendors | ours
     assert (file.daemon.state, file.daemon.timezone, file.daemon.interval) == (None, "UTC", timedelta(minutes=5))

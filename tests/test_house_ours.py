@@ -9,9 +9,10 @@ import pytest
 
 from budgetd.ruletests.loading import load_cases
 from budgetd.store import troubles
+from budgetd.store.database import write
 from budgetd_rules.judgement import Route
 from budgetd_rules.rule import Rule
-from build import NOON, minutes, rule
+from build import NOON, account, minutes, reading, rule
 from house import House
 
 # As a config has them.
@@ -55,6 +56,31 @@ def test_a_channel_that_fails_is_told_through_another_and_its_end_too(house: Hou
         "ops: WARNING voice: unknown credits left",
         "finance: RESOLVED budgetd: channel ops works",
     ]
+
+
+def test_what_can_not_be_judged_keeps_back_no_other_and_is_said_over_restarts_once(tmp_path: Path) -> None:
+    accounts = [account(name) for name in ("voice", "broken", "growth")]
+    house = House(tmp_path / "budgetd.db", rules=[rule(), *RULES], accounts=accounts)
+    house.read(*(reading(account=one.name, remaining=900) for one in accounts))
+    house.start(NOON)
+    with write(house.db):
+        house.db.execute("UPDATE watches SET memory = 'no JSON' WHERE account = 'broken'")
+    house.read(*(reading(account=one.name, remaining=50, as_of=minutes(5)) for one in accounts))
+    assert [*house.judge(minutes(5)).broken] == ["broken"]
+    house.judge(minutes(6))
+    house.deliver(minutes(6))
+    house = house.restart()
+    house.start(minutes(7))
+    assert house.titles == ["ops: 3 CRITICAL: growth, voice, budgetd"]
+    house.judge(minutes(8))
+    house.deliver(minutes(8))
+    assert len(house.titles) == 1
+    with write(house.db):
+        house.db.execute("UPDATE watches SET memory = '{}' WHERE account = 'broken'")
+    house.judge(minutes(9))
+    house.judge(minutes(10))
+    house.deliver(minutes(10))
+    assert house.titles[1:] == ["ops: 1 CRITICAL, 1 RESOLVED: broken, budgetd"]
 
 
 def test_no_rule_of_vendors_watches_it(house: House) -> None:

@@ -98,8 +98,8 @@ def test_other_meters_are_told_as_routed(of: Account) -> None:
 
 
 def test_the_meters_are_known_by_their_names() -> None:
-    assert own_meters(["ops"]) == ["channel/ops", "config", "store"]
-    assert [channel_of("budgetd", meter) for meter in own_meters(["ops"])] == ["ops", None, None]
+    assert own_meters(["ops"]) == ["channel/ops", "config", "store", "judging"]
+    assert [channel_of("budgetd", meter) for meter in own_meters(["ops"])] == ["ops", None, None, None]
     assert channel_of("voice", "channel/ops") is None
 
 

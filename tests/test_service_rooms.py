@@ -224,24 +224,31 @@ def test_accounts_spread_over_the_interval() -> None:
 
 def test_a_job_that_fails_is_logged_once_and_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "budgetd")
-    vendor = Vendor()
+    vendor, inbox = Vendor(remaining=900), Inbox()
 
     def said(text: str) -> int:
-        return sum(record.message == text and vars(record)["job"] == "judge" for record in caplog.records)
+        return sum(record.message == text and vars(record)["job"] == "judge growth" for record in caplog.records)
 
     async def story(_service: Service) -> None:
         await until(lambda: rows(plan, "SELECT 1 FROM watches") != [], "a judgement")
         change(plan, "UPDATE watches SET memory = 'no JSON'")
         await until(lambda: said("job failed") == 1, "the log line")
+        await until(lambda: len(inbox.received) == 1, "the message")
         asked = vendor.asked
         await until(lambda: vendor.asked >= asked + 2, "polls, and judgements that fail")
         assert said("job failed") == 1
-        change(plan, "UPDATE watches SET memory = '{}'")
+        change(plan, "UPDATE watches SET memory = '{}' WHERE account = 'growth'")
         await until(lambda: said("job works again") == 1, "a judgement")
+        await until(lambda: len(inbox.received) == 2, "the message")
 
-    plan = make(tmp_path, interval="1s")
-    serve(plan, vendor, story)
+    with Webhook("ops", inbox) as webhook:
+        plan = make(tmp_path, interval="1s", url=webhook.url)
+        serve(plan, vendor, story)
     assert "JSONDecodeError" in caplog.text
+    critical, over = inbox.received
+    assert critical.title == "CRITICAL budgetd: what was read can't be judged"
+    assert "What came: growth: JSONDecodeError" in critical.body
+    assert over.title == "RESOLVED budgetd: every account is judged"
 
 
 def test_a_poll_that_is_being_recorded_at_a_stop_counts_once(tmp_path: Path) -> None:
@@ -443,7 +450,7 @@ async def under(plan: Plan, vendor: Vendor, configs: list[Plan | ConfigError]) -
         service = Service(parts, Clock(), load)
         running = asyncio.create_task(service.run())
         try:
-            await until(lambda: rows(plan, "SELECT 1 FROM accounts") != [], "a start")
+            await until(lambda: bool(service._progress), "a start")
             yield service
         finally:
             service.stop()
@@ -547,7 +554,9 @@ def test_a_config_that_meets_a_database_in_use_waits_for_it(tmp_path: Path, capl
                 await service.reload()
                 await until(lambda: said("job failed") == 1, "the log line")
             await until(lambda: said("job works again") == 1, "the new config")
-            await until(lambda: any("CRITICAL growth" in one.title for one in inbox.received), "what it says")
+            await until(
+                lambda: any("CRITICAL growth" in one.title + one.body for one in inbox.received), "what it says"
+            )
 
     with Webhook("ops", inbox) as webhook:
         asyncio.run(go(webhook.url))
@@ -567,7 +576,7 @@ def test_a_service_that_does_not_let_go_is_a_channel_that_fails(tmp_path: Path) 
         async with vendor(ops=slowly) as service:
             url = f"{service.url.replace('http', 'json')}/ops"
             plan = make(tmp_path, url=url)
-            channel = Channel("ops", Secret(url), timeout=timedelta(milliseconds=20))
+            channel = Channel("ops", Secret(url), timeout=timedelta(seconds=1))
             async with wired(plan, Vendor()) as parts:
                 outbox = replace(parts, channels={"ops": channel}).outbox(spawn, lambda: None)
                 owe(plan)
@@ -579,7 +588,7 @@ def test_a_service_that_does_not_let_go_is_a_channel_that_fails(tmp_path: Path) 
                         answering[0].close()
                         await until(lambda: not channel.is_busy, "the end of the first")
         hangs = ("failed", "the service has not let go of an earlier send")
-        tries = [("unknown", "no answer within 0 s"), hangs, hangs, ("ok", None)]
+        tries = [("unknown", "no answer within 1 s"), hangs, hangs, ("ok", None)]
         assert rows(plan, "SELECT outcome, error FROM attempts") == tries
         assert rows(plan, "SELECT state FROM notices") == [("sent",)]
 

@@ -33,6 +33,7 @@ BUILT_IN_LEVELS = {
     "exhausted": "critical",
     "channel-failing": "critical",
     "config-refused": "warning",
+    "judging-failing": "critical",
     "store-failing": "warning",
 }
 ROUTED = ACCOUNT + CHANNEL + "".join(f"[rules.{name}]\nenabled = false\n" for name in BUILT_IN_LEVELS) + BOTH

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ class Jobs:
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
         self._last_errors: dict[str, str] = {}
+        self._broken = set[str]()
         self.store_failures, self.store_trouble = 0, ""
 
     def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -29,20 +30,34 @@ class Jobs:
         """Whether it worked. What fails is logged, once for each new reason, and tried again by whoever wakes next."""
         try:
             await work
-        except Exception as error:  # a bug in one job must not end the others
-            if isinstance(error, StoreError):
-                self.store_failures += 1
-                self.store_trouble = self.store_trouble or f"from {self._clock():%H:%M} UTC on: {error}"
-            said = f"{type(error).__name__}: {error}"
-            if self._last_errors.get(name) != said:
-                self._last_errors[name] = said
-                known = isinstance(error, BudgetdError)  # what a person can mend needs no traceback
-                extra = {"job": name, "error": error} if known else {"job": name}
-                logger.error("job failed", extra=extra, exc_info=not known)
+        except Exception as error:  # noqa: BLE001 - a bug in one job must not end the others; it is logged
+            self.failed(name, error)
             return False
+        self.worked(name)
+        return True
+
+    def failed(self, name: str, error: Exception) -> None:
+        if isinstance(error, StoreError):
+            self.store_failures += 1
+            self.store_trouble = self.store_trouble or f"from {self._clock():%H:%M} UTC on: {error}"
+        said = f"{type(error).__name__}: {error}"
+        if self._last_errors.get(name) != said:
+            self._last_errors[name] = said
+            known = isinstance(error, BudgetdError)  # what a person can mend needs no traceback
+            extra = {"job": name, "error": error} if known else {"job": name}
+            logger.error("job failed", extra=extra, exc_info=None if known else error)
+
+    def worked(self, name: str) -> None:
         if self._last_errors.pop(name, None):
             logger.info("job works again", extra={"job": name})
-        return True
+
+    def note_broken(self, broken: Mapping[str, Exception]) -> None:
+        """The accounts that can't be judged: each of them is tried at every judgement."""
+        for account, error in broken.items():
+            self.failed(f"judge {account}", error)
+        for account in self._broken - broken.keys():
+            self.worked(f"judge {account}")
+        self._broken = {*broken}
 
     def forgive_store(self) -> None:
         """Its failures so far have been told."""

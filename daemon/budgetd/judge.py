@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from budgetd.errors import StoreError
 from budgetd.store import judgements
-from budgetd.store.database import Store, write
+from budgetd.store.database import Store, part, write
+from budgetd.store.troubles import note_broken
 from budgetd_rules.burn import LOOK_BACK, burn_per_day
 from budgetd_rules.judgement import Judgement, Routing, Ruleset, judge
 from budgetd_rules.meters import Reading, View, view
@@ -28,8 +30,36 @@ def judge_all(db: Store, ruleset: Ruleset, routing: Routing, now: datetime) -> J
 
 
 def _judge(db: Store, ruleset: Ruleset, routing: Routing, accounts: list[str], now: datetime) -> Judgement:
+    """Together; where one of them makes no sense, one by one, so that it keeps back no other, and is tried again."""
     if not accounts:
         return Judgement()
+    whole = _try(db, ruleset, routing, accounts, now)
+    if isinstance(whole, Judgement):
+        note_broken(db, [], now)
+        return whole
+    tried = {account: _try(db, ruleset, routing, [account], now) for account in accounts}
+    broken = {account: one for account, one in tried.items() if isinstance(one, Exception)}
+    note_broken(db, [f"{account}: {type(error).__name__}" for account, error in broken.items()], now)
+    judged = [one for one in tried.values() if isinstance(one, Judgement)]
+    return Judgement(
+        changes=tuple(change for one in judged for change in one.changes),
+        notices=tuple(notice for one in judged for notice in one.notices),
+        broken=broken,
+    )
+
+
+def _try(db: Store, ruleset: Ruleset, routing: Routing, accounts: list[str], now: datetime) -> Judgement | Exception:
+    """Or why not; then nothing of it is written. Raises StoreError."""
+    try:
+        with part(db):
+            return _judge_together(db, ruleset, routing, accounts, now)
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a mistake of ours, or a row that makes no sense: who called logs it
+        return error
+
+
+def _judge_together(db: Store, ruleset: Ruleset, routing: Routing, accounts: list[str], now: datetime) -> Judgement:
     memory = judgements.load(db, accounts)
     views = views_of(db, ruleset, memory.readings, now)
     for account in accounts:

@@ -211,6 +211,7 @@ class Service:
     async def _judge(self, judging: Callable[..., Judgement], now: datetime) -> None:
         wired = self._wired
         judgement = await wired.worker.run(judging, wired.db, wired.ruleset, wired.routing, now)
+        self._jobs.note_broken(judgement.broken)
         for change in judgement.changes:
             logger.info(
                 "episode %s",

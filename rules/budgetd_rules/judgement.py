@@ -151,7 +151,9 @@ FROM_HISTORY: Final = frozenset({"burn_per_day", "runway_days"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What is to be written: only what changed. `reasons` has every watch that was looked at."""
+    """What is to be written: only what changed. `reasons` has every watch that was looked at, `broken` the accounts
+    that could not be judged at all.
+    """
 
     watches: tuple[Watch, ...] = ()
     forgotten: tuple[WatchKey, ...] = ()
@@ -159,6 +161,7 @@ class Judgement:
     changes: tuple[Change, ...] = ()
     notices: tuple[Notice, ...] = ()
     reasons: Mapping[WatchKey, Reason] = field(default_factory=dict)
+    broken: Mapping[str, Exception] = field(default_factory=dict)
 
 
 def judge(

@@ -1,4 +1,4 @@
-"""budgetd itself as an account: its channels, its config and its store are meters of the kind `connection`.
+"""budgetd itself as an account: its channels, config, store and judging are meters of the kind `connection`.
 
 So its own troubles are told by ordinary rules, episodes and routes; but never through the channel that is in trouble.
 """
@@ -17,6 +17,7 @@ from budgetd_rules.values import Value
 OURSELVES: Final = "budgetd"
 CONFIG: Final = "config"
 STORE: Final = "store"
+JUDGING: Final = "judging"
 _CHANNEL: Final = "channel/"
 # Nobody polls these: they are written when something happens, and hold until the next thing does.
 NEVER_STALE: Final = timedelta(days=36_500)
@@ -34,7 +35,7 @@ def channel_of(account: str, meter: str) -> str | None:
 
 
 def own_meters(channels: Iterable[str]) -> list[str]:
-    return [*map(channel_meter, channels), CONFIG, STORE]
+    return [*map(channel_meter, channels), CONFIG, STORE, JUDGING]
 
 
 def own_reading(

@@ -8,7 +8,7 @@ from typing import Final
 
 from budgetd_rules.kinds import Kind
 from budgetd_rules.meters import View
-from budgetd_rules.ourselves import CONFIG, OURSELVES, STORE, channel_of
+from budgetd_rules.ourselves import CONFIG, JUDGING, OURSELVES, STORE, channel_of
 from budgetd_rules.supplied import harmless
 from budgetd_rules.values import UNKNOWN, Unknown, Unlimited, Value
 
@@ -119,6 +119,7 @@ def _own(view: View) -> str:
 _OWN: Final[Mapping[str, tuple[str, str]]] = {
     CONFIG: ("the config is in force", "a new config is refused, the old one stays"),
     STORE: ("the database works", "the database could not be written"),
+    JUDGING: ("every account is judged", "what was read can't be judged"),
 }
 _STATUS: Final = re.compile(r"error=\d{3}")
 

@@ -51,6 +51,20 @@ def write(db: Store) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def part(db: Store) -> Iterator[None]:
+    """Inside of a write: what is undone alone where it fails."""
+    with _translated():
+        db.conn.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            db.conn.execute("ROLLBACK TO part")
+            raise
+        finally:
+            db.conn.execute("RELEASE part")
+
+
+@contextlib.contextmanager
 def read(db: Store) -> Iterator[None]:
     """One snapshot for all queries of the block."""
     with _translated():

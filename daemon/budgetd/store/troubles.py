@@ -9,7 +9,7 @@ from budgetd.store.database import Store, put, write
 from budgetd.store.rows import among, fields_from_text, fields_to_text, reading_row
 from budgetd_rules.encoding import at
 from budgetd_rules.meters import Reading
-from budgetd_rules.ourselves import CONFIG, OURSELVES, STORE, own_meters, own_reading
+from budgetd_rules.ourselves import CONFIG, JUDGING, OURSELVES, STORE, own_meters, own_reading
 from budgetd_rules.polls import NO_CAUSE, Cause
 
 # Nothing polls the account.
@@ -40,6 +40,15 @@ def note_store(db: Store, failures: int, detail: str, now: datetime) -> None:
     with write(db):
         cause = Cause.UNREACHABLE if failures else NO_CAUSE
         note(db, own_reading(STORE, now, failures=failures, cause=cause, detail=detail))
+
+
+def note_broken(db: Store, broken: Iterable[str], now: datetime) -> None:
+    """Inside of a write: which accounts can't be judged, and why, a line each; with none, all can."""
+    lines = sorted(broken)
+    if lines or _fields(db, JUDGING) is not None:
+        cause = Cause.MALFORMED if lines else NO_CAUSE
+        detail = ", ".join(lines) or None
+        note(db, own_reading(JUDGING, now, failures=len(lines), cause=cause, detail=detail))
 
 
 def note(db: Store, reading: Reading) -> None:
