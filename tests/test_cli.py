@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from budgetd.cli import main
+from budgetd.cli.app import app
 from budgetd.collect.provider import CATALOG
 from budgetd.config import load_config
 from budgetd.demo.books import Vendor
@@ -33,6 +36,8 @@ from build import minutes, reading
 from conftest import WriteConfig
 
 CANARY = "canary-3f9b27c1"
+ROOT = get_command(app)
+assert isinstance(ROOT, TyperGroup)
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
@@ -153,31 +158,76 @@ def test_the_config_is_found_by_the_environment(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "said", "see"),
     [
-        pytest.param(["chek"], "No such command 'chek'", id="an unknown verb"),
-        pytest.param(["status", "--jsn"], "No such option: --jsn", id="an unknown option"),
-        pytest.param(["check", "-c"], "requires an argument", id="an option without its value"),
-        pytest.param(["run", "--log-level", "loud"], "Invalid value", id="an unknown level"),
-        pytest.param(["channels", "test"], "Missing argument", id="a missing argument"),
-        pytest.param(["check", "too", "much"], "unexpected extra argument", id="a word too many"),
+        pytest.param(["chek"], "No such command 'chek'. Did you mean 'check'?", "budgetd", id="an unknown verb"),
+        pytest.param(
+            ["status", "--jsn"], "No such option: --jsn (Possible options: --json)", "budgetd status", id="no option"
+        ),
+        pytest.param(["check", "-c"], "Option '-c' requires an argument", "budgetd", id="an option without its value"),
+        pytest.param(
+            ["run", "--log-level", "loud"],
+            "Invalid value for '--log-level': 'loud' is not one of 'debug', 'info', 'warning'",
+            "budgetd run",
+            id="an unknown level",
+        ),
+        pytest.param(
+            ["channels", "test", "ops", "--sample", "opend"],
+            "Invalid value for '--sample': 'opend' is not one of 'opened', 'reminder', 'resolved', 'noted', 'many'",
+            "budgetd channels test",
+            id="an unknown sample",
+        ),
+        pytest.param(["channels", "test"], "Missing argument 'CHANNEL'", "budgetd channels test", id="too few words"),
+        pytest.param(
+            ["check", "too", "much"], "Got unexpected extra argument(s) (too much)", "budgetd check", id="too many"
+        ),
     ],
 )
-def test_wrong_words_end_with_2(words: list[str], said: str, budgetd: Budgetd) -> None:
+def test_wrong_words_end_with_2(words: list[str], said: str, see: str, budgetd: Budgetd) -> None:
+    ran = budgetd(*words)
+    assert (ran.code, ran.out, ran.errors) == (2, "", [f"{said}: see `{see} --help`"])
+
+
+@pytest.mark.parametrize("words", [[], ["channels"], ["holds"]])
+def test_without_a_verb_the_help_is_shown(words: list[str], budgetd: Budgetd) -> None:
     ran = budgetd(*words)
     assert (ran.code, ran.out) == (2, "")
-    assert said in ran.err
-    assert ran.err.isascii()
+    assert ran.errors[0] == f"Usage: {' '.join(['budgetd', *words])} [OPTIONS] COMMAND [ARGS]..."
+
+
+def _verbs(group: TyperGroup, *before: str) -> Iterator[list[str]]:
+    for name, command in group.commands.items():
+        yield [*before, name]
+        if isinstance(command, TyperGroup):
+            yield from _verbs(command, *before, name)
+
+
+@pytest.mark.parametrize("words", [pytest.param(words, id=" ".join(words)) for words in _verbs(ROOT)])
+def test_no_help_speaks_of_python_or_is_cut_short(words: list[str], budgetd: Budgetd) -> None:
+    ran = budgetd(*words, "--help")
+    assert (ran.code, ran.err) == (0, "")
+    assert not re.search(r"<(str|bool|int|list|Path)|[{}]", ran.out)
+    assert "..." not in ran.out.partition("\n\n")[2]
+    assert ran.out.isascii()
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        pytest.param(["poll", "Voic"], "no account is named 'Voic'; did you mean voice?", id="poll an account"),
+        pytest.param(["probe", "x"], "no account is named 'x'; known: voice", id="probe an account"),
+        pytest.param(["explain", "blind", "voic"], "no account is named 'voic'; did you mean voice?", id="explain"),
+        pytest.param(["explain", "low", "voice"], "no rule is named 'low'; known: ", id="explain a rule"),
         pytest.param(
-            ["poll", "voic"], "no enabled account is named 'voic'; did you mean voice?", id="poll an unknown account"
+            ["silence", "--for", "1h", "--rule", "blnd"], "no rule is named 'blnd'; did you mean blind?", id="silence"
         ),
         pytest.param(
-            ["poll", "voice", "old"], "no enabled account is named 'old'; known: voice", id="poll a disabled account"
+            ["outbox", "retry", "--channel", "opps"], "no channel is named 'opps'; did you mean ops?", id="retry"
+        ),
+        pytest.param(
+            ["poll", "voice", "old"],
+            "the account old is switched off: [accounts.old] enabled = false in PATH",
+            id="poll a disabled account",
         ),
         pytest.param(
             ["channels", "test", "opps"], "no channel is named 'opps'; did you mean ops?", id="test a channel"
@@ -191,13 +241,28 @@ def test_wrong_words_end_with_2(words: list[str], said: str, budgetd: Budgetd) -
 )
 def test_an_unknown_name_ends_with_2(words: list[str], said: str, budgetd: Budgetd, write_config: WriteConfig) -> None:
     old = '[accounts.old]\nprovider = "cargo"\nenabled = false\napi_key = { env = "NOT_SET" }\n'
-    ran = budgetd(*words, "-c", write_config(GOOD + old))
-    assert (ran.code, ran.out, ran.errors) == (2, "", [said])
+    path = write_config(GOOD + old)
+    ran = budgetd(*words, "-c", path)
+    assert (ran.code, ran.out, len(ran.errors)) == (2, "", 1)
+    assert ran.err.startswith(said.replace("PATH", str(path)))
 
 
-def test_an_unknown_provider_ends_with_2(budgetd: Budgetd) -> None:
-    ran = budgetd("providers", "cekuro")
-    assert (ran.code, ran.out, ran.errors) == (2, "", ["no provider is named 'cekuro'; did you mean cekura?"])
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        pytest.param("cekuro", "did you mean cekura?", id="close to one"),
+        pytest.param("CEKURA", "did you mean cekura?", id="in capitals"),
+        pytest.param("nosuch", "`budgetd providers` lists them", id="close to none"),
+    ],
+)
+def test_an_unknown_provider_ends_with_2(name: str, hint: str, budgetd: Budgetd) -> None:
+    ran = budgetd("providers", name)
+    assert (ran.code, ran.out, ran.errors) == (2, "", [f"no provider is named {name!r}; {hint}"])
+
+
+def test_where_there_is_none_to_choose_from_that_is_said(budgetd: Budgetd, write_config: WriteConfig) -> None:
+    ran = budgetd("channels", "test", "ops", "-c", write_config(ACCOUNT))
+    assert (ran.code, ran.errors) == (2, ["no channel is named 'ops'; there is none"])
 
 
 @pytest.mark.parametrize("words", [["--help"], ["-h"], ["poll", "-h"], ["channels", "--help"], ["--version"]])
@@ -252,10 +317,42 @@ def test_a_secret_that_others_can_read_is_refused_and_not_shown(
     path = write_config(GOOD, mode=0o644)
     ran = budgetd(verb, "-c", path)
     assert ran.code == 78
-    assert [line.partition(": a secret stands")[0] for line in ran.errors] == [
-        f"{path}: accounts.voice.api_key",
-        f"{path}: channels.ops.url",
-    ]
+    whole = [f"{path}: accounts.voice.api_key", f"{path}: channels.ops.url"]
+    assert [line.partition(": a secret stands")[0] for line in ran.errors] == whole[: 1 if verb == "poll" else 2]
+
+
+ELSEWHERE = """
+[accounts.old]
+provider = "cargo"
+api_key = { env = "NOT_SET" }
+[channels.mail]
+url = { file = "/nosuch/url" }
+body = { file = "/nosuch/template" }
+[daemon.heartbeat]
+url = { credential = "nosuch" }
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        pytest.param(["poll", "voice"], 0, id="poll"),
+        pytest.param(["probe", "voice"], 0, id="probe"),
+        pytest.param(["act", "voice"], 0, id="act"),
+        pytest.param(["channels", "test", "ops"], 0, id="channels test"),
+        pytest.param(["poll"], 78, id="all accounts"),
+        pytest.param(["check"], 78, id="the whole config"),
+    ],
+)
+def test_what_has_to_do_with_one_alone_needs_no_other_s_secret(
+    words: list[str], code: int, budgetd: Budgetd, write_config: WriteConfig, vendors: VendorServer
+) -> None:
+    with Webhook("ops", Inbox()) as webhook:
+        text = f'{_account(vendors, KEYS[Vendor.CEKURA])}{ELSEWHERE}[channels.ops]\nurl = "{webhook.url}"\n'
+        ran = budgetd(*words, "-c", write_config(text))
+    assert ran.code == code
+    assert ("NOT_SET" in ran.err) == (code == 78)
+    assert ("/nosuch" in ran.err) == (words == ["check"])
 
 
 NASTY = f"""

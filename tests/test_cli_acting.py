@@ -181,8 +181,8 @@ def test_an_answer_without_what_it_was_to_show_says_so(act: Command, vendor: Ven
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("companien",), "no enabled account is named 'companien'; did you mean companion?"),
-        (("voice", "checkout"), "no action is named 'checkout'; Cekura offers none"),
+        (("companien",), "no account is named 'companien'; did you mean companion?"),
+        (("voice", "checkout"), "no action is named 'checkout'; Cekura offers nothing to start"),
         (("companion", "chekout"), "no action is named 'chekout'; did you mean checkout?"),
         (("companion", "buy"), "no action is named 'buy'; known: checkout, portal, redeem, subscribe"),
         (("companion", "checkout"), "checkout needs amount: how much, in the smallest unit of the currency (cents)"),
@@ -215,11 +215,22 @@ def test_an_account_says_what_it_offers(act: Command) -> None:
     assert act().out == "nothing was started yet\n"
 
 
+def test_before_the_daemon_has_run_it_is_recorded_all_the_same(act: Command, vendor: Vendor, tmp_path: Path) -> None:
+    for file in tmp_path.glob("budgetd.db*"):
+        file.unlink()
+    assert act("companion").code == 0
+    assert not (tmp_path / "budgetd.db").exists()
+    assert act("companion", "portal", "--yes").code == 0
+    assert [one["action"] for one in recorded(act)] == ["portal"]
+    assert len(vendor.requests) == 1
+
+
 def test_without_a_store_to_record_it_nothing_is_sent(act: Command, vendor: Vendor, tmp_path: Path) -> None:
-    (tmp_path / "budgetd.db").unlink()
+    for file in tmp_path.glob("budgetd.db*"):
+        file.unlink()
+    (tmp_path / "budgetd.db").mkdir()
     ran = act("companion", "portal", "--yes")
-    assert ran.code == 2
-    assert "the daemon has not run on this config" in ran.said
+    assert (ran.code, ran.said) == (1, f"{tmp_path}/budgetd.db: is a folder; the state is a file")
     assert vendor.requests == []
 
 

@@ -640,9 +640,9 @@ def test_a_pause_of_more_than_a_day_is_a_day(tmp_path: Path) -> None:
 def test_no_account_is_polled_more_often_than_its_provider_allows(tmp_path: Path) -> None:
     planner = _Planner(make(tmp_path, interval="1s").outline.config)
     cargo = load_providers()["cargo"]
-    scheduled = planner.scheduled({"cargo": replace(cargo, min_interval=HOUR)})
+    scheduled = planner.scheduled({"cargo": replace(cargo, min_interval=HOUR)}, ["growth"])
     assert scheduled["growth"].interval == HOUR
-    assert planner.scheduled({"cargo": cargo})["growth"].interval == timedelta(seconds=1)
+    assert planner.scheduled({"cargo": cargo}, ["growth"])["growth"].interval == timedelta(seconds=1)
 
 
 def test_a_poll_never_runs_twice_at_once(tmp_path: Path) -> None:

@@ -195,6 +195,7 @@ def test_key_paths(keys: list[str | int], text: str) -> None:
     ("name", "known", "hint"),
     [
         pytest.param("cekuro", ["cekura", "cargo"], "; did you mean cekura?", id="close to one"),
+        pytest.param("API_KEY", ["api_key"], "; did you mean api_key?", id="the same in capitals"),
         pytest.param("zzz", ["b", "a"], "; known: a, b", id="close to none of a few"),
         pytest.param("zzz", [str(number) for number in range(13)], "", id="close to none of many"),
         pytest.param("zzz", [], "", id="there are none"),
@@ -202,6 +203,7 @@ def test_key_paths(keys: list[str | int], text: str) -> None:
 )
 def test_did_you_mean(name: str, known: list[str], hint: str) -> None:
     assert did_you_mean(name, known) == hint
+    assert did_you_mean(name, known, "see there") == (hint or "; see there")
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,7 @@ def problems(path: Path) -> list[str]:
         ),
         pytest.param(
             f"{ACCOUNT}[[routes]]\nchannels = ['ops']",
-            ["routes#1.channels: no channel is named 'ops'"],
+            ["routes#1.channels: no channel is named 'ops'; write [channels.ops]"],
             id="a route where there is no channel at all",
         ),
         pytest.param(

@@ -1,6 +1,6 @@
 """The channels of a config: where they lead, in which words, when they are quiet, and their appointments."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -38,8 +38,8 @@ class ChannelPlanner:
             diaries={name: self._diary(table) for name, table in tables if table.digest or table.drill},
         )
 
-    def urls(self) -> dict[str, Secret]:
-        found = {name: self._url(name, table.url) for name, table in self._tables.items()}
+    def urls(self, names: Collection[str]) -> dict[str, Secret]:
+        found = {name: self._url(name, self._tables[name].url) for name in names}
         return {name: url for name, url in found.items() if url}
 
     def templates(self, urls: Mapping[str, Secret]) -> "dict[str, Template]":
@@ -70,7 +70,7 @@ class ChannelPlanner:
             if fallback == name:
                 self._problem(key, "a channel that can't be told anything is no fallback for itself; name another")
             elif fallback not in self._tables:
-                hint = did_you_mean(fallback, list(self._tables))
+                hint = did_you_mean(fallback, list(self._tables), f"write [channels.{fallback}]")
                 self._problem(key, f"no channel is named {fallback!r}{hint}")
         return named
 

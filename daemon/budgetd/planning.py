@@ -5,7 +5,7 @@ routes against the channels, its channels against Apprise, and that every secret
 before one is reported.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -84,13 +84,31 @@ def make_outline(config: Config) -> Outline:
     return outline
 
 
+def make_sources(outline: Outline, names: Collection[str]) -> dict[str, Source]:
+    """Of these accounts alone, with their secrets and nobody else's. Raises ConfigError."""
+    planner = _Planner(outline.config)
+    planner.require_accounts(names)
+    scheduled = planner.scheduled(outline.providers, names)
+    planner.raise_problems()
+    return {name: one.source for name, one in scheduled.items()}
+
+
+def make_channel(outline: Outline, name: str) -> "tuple[Secret, Template | None]":
+    """Where one channel leads, and its own words if any; the others' secrets are not looked at. Raises ConfigError."""
+    planner = _Planner(outline.config)
+    urls = planner.channel_urls({name})
+    templates = planner.templates(urls)
+    planner.raise_problems()
+    return urls[name], templates.get(name)
+
+
 def make_plan(config: Config) -> Plan:
     """Raises ConfigError with a line for each thing that is wrong; also where there is nothing to poll at all."""
     planner = _Planner(config)
-    planner.require_accounts()
+    planner.require_accounts(config.file.accounts)
     outline = planner.outline()
-    scheduled = planner.scheduled(outline.providers)
-    urls = planner.channel_urls()
+    scheduled = planner.scheduled(outline.providers, config.file.accounts)
+    urls = planner.channel_urls(config.file.channels)
     templates = planner.templates(urls)
     receiver = planner.receiver()
     planner.raise_problems()
@@ -107,10 +125,12 @@ class _Planner:
         self.problems = [line for lines in self.shelf.problems.values() for line in lines]
         self._channels = ChannelPlanner(config, self._secret, self._problem)
 
-    def require_accounts(self) -> None:
+    def require_accounts(self, names: Collection[str]) -> None:
         if not self.file.accounts:
             what = 'there is none: write [accounts.NAME] with provider = "..." and api_key = { env = "..." }'
             self._problem("accounts", f"{what}; `budgetd providers` lists the providers")
+        elif not names:
+            self._problem("accounts", "none is enabled: there is nothing to poll")
 
     def outline(self) -> Outline:
         every = find_intervals(self.file, self.shelf.providers)
@@ -126,16 +146,16 @@ class _Planner:
             routing=self._channels.routing(routes),
         )
 
-    def scheduled(self, providers: Mapping[str, Provider]) -> dict[str, Scheduled]:
+    def scheduled(self, providers: Mapping[str, Provider], names: Collection[str]) -> dict[str, Scheduled]:
         scheduled = {}
         for name, interval in find_intervals(self.file, providers).items():
             table = self.file.accounts[name]
-            if source := self._source(name, table, providers[table.provider]):
+            if name in names and (source := self._source(name, table, providers[table.provider])):
                 scheduled[name] = Scheduled(source=source, interval=interval)
         return scheduled
 
-    def channel_urls(self) -> dict[str, Secret]:
-        return self._channels.urls()
+    def channel_urls(self, names: Collection[str]) -> dict[str, Secret]:
+        return self._channels.urls(names)
 
     def templates(self, urls: Mapping[str, Secret]) -> "dict[str, Template]":
         return self._channels.templates(urls)
@@ -183,7 +203,7 @@ class _Planner:
             self._problem(key, "the name budgetd stands for budgetd itself; take another")
         provider = self.shelf.providers.get(table.provider)
         if provider is None and table.provider not in self.shelf.problems:
-            hint = did_you_mean(table.provider, list(self.shelf.providers)) or "; `budgetd providers` lists them"
+            hint = did_you_mean(table.provider, list(self.shelf.providers), "`budgetd providers` lists them")
             self._problem(f"{key}.provider", f"no provider is named {table.provider!r}{hint}")
         if problem := same_as_problem(name, self.file.accounts):
             self._problem(f"{key}.same_as", problem)
@@ -252,7 +272,7 @@ class _Planner:
     def _route(self, number: int, table: RouteTable) -> Route:
         for channel in table.channels:
             if channel not in self.file.channels:
-                hint = did_you_mean(channel, list(self.file.channels))
+                hint = did_you_mean(channel, list(self.file.channels), f"write [channels.{channel}]")
                 self._problem(f"routes#{number + 1}.channels", f"no channel is named {channel!r}{hint}")
         match = table.match
         return Route(

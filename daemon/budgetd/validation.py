@@ -69,12 +69,15 @@ _TOML_HINTS: Final[Mapping[str, str]] = {
 }
 
 
-def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """`; did you mean X?`, or the list to choose from where it is short, or nothing."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+def did_you_mean(name: str, known: Sequence[str], else_: str = "") -> str:
+    """`; did you mean X?`, or the list to choose from where it is short, or what else there is to say."""
+    spelt = {one.casefold(): one for one in reversed(known)}
+    near = difflib.get_close_matches(name.casefold(), spelt, n=1, cutoff=0.6)
     if near:
-        return f"; did you mean {near[0]}?"
-    return f"; known: {', '.join(sorted(known))}" if 0 < len(known) <= 12 else ""
+        return f"; did you mean {spelt[near[0]]}?"
+    if 0 < len(known) <= 12:
+        return f"; known: {', '.join(sorted(known))}"
+    return else_ and f"; {else_}"
 
 
 def _quoted(text: str) -> str:

@@ -10,14 +10,24 @@ import typer
 
 from budgetd import views
 from budgetd.cli.holding import appendable, who
-from budgetd.cli.invocation import ConfigOption, JsonOption, load, make_printer, print_json, read_clock
+from budgetd.cli.invocation import (
+    ConfigOption,
+    JsonOption,
+    load_outline,
+    make_printer,
+    print_json,
+    read_clock,
+    require_accounts,
+)
 from budgetd.collect.acting import Acted, Ending, act, read_args
 from budgetd.collect.plans import Action
+from budgetd.collect.provider import Provider
+from budgetd.collect.sources import Source
 from budgetd.collect.templates import Known
 from budgetd.credentials import SecretUnavailableError
 from budgetd.errors import BudgetdError, UsageError
 from budgetd.http import Client
-from budgetd.planning import Outline, Plan, make_outline, make_plan
+from budgetd.planning import Outline, make_sources
 from budgetd.store import actions, database
 from budgetd.store.actions import Started
 from budgetd.validation import did_you_mean
@@ -26,51 +36,55 @@ LONGEST_SECRET = 4096
 
 
 def start_action(
-    account: Annotated[str | None, typer.Argument(help="An account. Without it: what has been started so far.")] = None,
-    action: Annotated[str | None, typer.Argument(help="What to start. Without it: what can be.")] = None,
-    args: Annotated[list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="What it needs.")] = None,
+    account: Annotated[
+        str | None, typer.Argument(metavar="ACCOUNT", help="An account. Without it: what has been started so far.")
+    ] = None,
+    action: Annotated[
+        str | None, typer.Argument(metavar="ACTION", help="What to start. Without it: what can be.")
+    ] = None,
+    args: Annotated[list[str] | None, typer.Argument(metavar="NAME=VALUE", help="What it needs.")] = None,
     is_sure: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before it is sent.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Start something at a vendor: a payment link, a voucher. It asks first, is never repeated, and is recorded."""
     if account is None:
-        _list_started(make_outline(load(config)), as_json)
+        _list_started(load_outline(config), as_json)
         return
-    plan = make_plan(load(config))
-    if account not in plan.scheduled:
-        raise UsageError(f"no enabled account is named {account!r}{did_you_mean(account, list(plan.scheduled))}")
-    provider = plan.scheduled[account].source.provider
+    outline = load_outline(config)
+    require_accounts([account], outline)
+    provider = outline.providers[outline.accounts[account].provider]
     if action is None:
-        _list_possible(plan, account, as_json)
+        _list_possible(provider, account, as_json)
         return
     if action not in provider.actions:
-        hint = did_you_mean(action, list(provider.actions)) or f"; {provider.title} offers none"
+        hint = did_you_mean(action, list(provider.actions), f"{provider.title} offers nothing to start")
         raise UsageError(f"no action is named {action!r}{hint}")
+    source = make_sources(outline, [account])[account]
     wanted = provider.actions[action]
     read = read_args(wanted, _gather(wanted, args or ()))
     if not is_sure:
         _confirm(f"{provider.title}, account {account}: {wanted.title}", wanted, read)
-    _start(plan, account, wanted, read, as_json=as_json)
+    _start(outline, source, wanted, read, as_json=as_json)
 
 
-def _start(plan: Plan, account: str, action: Action, args: Mapping[str, Known], *, as_json: bool) -> None:
+def _start(outline: Outline, source: Source, action: Action, args: Mapping[str, Known], *, as_json: bool) -> None:
     recorded = {name: value for name, value in args.items() if not action.args[name].secret}
-    started = Started(account=account, action=action.name, args=recorded, by=who(), at=read_clock())
-    with appendable(plan.outline) as db:
+    started = Started(account=source.account, action=action.name, args=recorded, by=who(), at=read_clock())
+    with appendable(outline, makes=True) as db:
         id_ = actions.begin_action(db, started)
-        acted = asyncio.run(_act(plan, account, action, args))
+        acted = asyncio.run(_act(source, action, args))
         actions.end_action(db, id_, acted.ending, acted.detail, read_clock())
     if as_json:
-        shape = {"account": account, "action": action.name, "ending": acted.ending, "detail": acted.detail}
+        shape = {"account": source.account, "action": action.name, "ending": acted.ending, "detail": acted.detail}
         print_json(shape | {"shown": dict(acted.shown)})
     _report(action, acted, as_json=as_json)
 
 
-async def _act(plan: Plan, account: str, action: Action, args: Mapping[str, Known]) -> Acted:
+async def _act(source: Source, action: Action, args: Mapping[str, Known]) -> Acted:
     client = Client()
     try:
-        return await act(plan.scheduled[account].source, action, args, client, read_clock())
+        return await act(source, action, args, client, read_clock())
     except (SecretUnavailableError, UsageError) as error:
         return Acted(ending=Ending.REFUSED, detail=f"nothing was sent: {error}")
     finally:
@@ -139,14 +153,13 @@ def _confirm(what: str, action: Action, args: Mapping[str, Known]) -> None:
         raise UsageError("there is no terminal to ask on: add --yes to start it without a question")
     shown = ", ".join(f"{name} {'***' if action.args[name].secret else value}" for name, value in args.items())
     if not typer.confirm(f"{what}{f' ({shown})' if shown else ''}. Start it?"):
-        raise UsageError("nothing was sent")
+        raise BudgetdError("nothing was sent")
 
 
 # --- lists
 
 
-def _list_possible(plan: Plan, account: str, as_json: bool) -> None:
-    provider = plan.scheduled[account].source.provider
+def _list_possible(provider: Provider, account: str, as_json: bool) -> None:
     if as_json:
         print_json([views.action_json(action.name, action.title, action.args) for action in provider.actions.values()])
         return

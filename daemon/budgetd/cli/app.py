@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
@@ -22,11 +21,13 @@ from budgetd.cli.holding import ack, holds_app, silence
 from budgetd.cli.invocation import (
     ConfigOption,
     JsonOption,
+    Verb,
     load,
+    load_outline,
     make_printer,
     print_json,
     read_clock,
-    require_known,
+    require_accounts,
 )
 from budgetd.cli.outbox import outbox_app
 from budgetd.cli.probing import probe
@@ -35,10 +36,11 @@ from budgetd.cli.starting import init
 from budgetd.cli.tables import Printer
 from budgetd.cli.testing import run_tests
 from budgetd.collect.poll import poll as poll_once
+from budgetd.collect.sources import Source
 from budgetd.errors import StoreError, UsageError
 from budgetd.http import Client
 from budgetd.judge import views_of
-from budgetd.planning import Outline, Plan, make_outline, make_plan
+from budgetd.planning import Outline, Plan, make_outline, make_plan, make_sources
 from budgetd.service import Service
 from budgetd.store import database
 from budgetd.store import status as stored
@@ -54,8 +56,8 @@ app = typer.Typer(
     help="Watches the credits, quotas and subscriptions you buy, and tells you once before they run out.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    # Boxes and colour are for people; what reads a pipe gets plain lines.
-    rich_markup_mode="rich" if sys.stdout.isatty() and sys.stderr.isatty() else None,
+    # Boxes would have a column for the types that Python gives what is typed.
+    rich_markup_mode=None,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -134,31 +136,32 @@ def _identities(state: Path) -> Mapping[str, str | None]:
 
 @app.command()
 def poll(
-    accounts: Annotated[list[str] | None, typer.Argument(help="Only these; else all that are enabled.")] = None,
+    accounts: Annotated[
+        list[str] | None, typer.Argument(metavar="ACCOUNT", help="Only these; else all that are enabled.")
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Poll once and print what the vendors say. Stores nothing, tells no one; exits with 1 where a poll failed."""
-    plan = make_plan(load(config))
-    wanted = require_known(accounts or [], list(plan.scheduled), "enabled account") or list(plan.scheduled)
-    now = read_clock()
-    polls = asyncio.run(_poll_all(plan, wanted, now))
-    known = plan.outline.ruleset.accounts
+    outline, now = load_outline(config), read_clock()
+    sources = make_sources(outline, require_accounts(accounts or [], outline) or outline.accounts)
+    polls = asyncio.run(_poll_all(sources.values(), now))
+    known = outline.accounts
     seen = [(one, [view(reading, now, known[one.account].stale_after) for reading in one.readings]) for one in polls]
     if as_json:
         print_json([views.poll_json(one, viewed) for one, viewed in seen])
     else:
-        printer = make_printer(plan.outline, now)
+        printer = make_printer(outline, now)
         for one, viewed in seen:
             printer.poll(one, viewed)
     if any(one.outages for one in polls):
         raise typer.Exit(1)
 
 
-async def _poll_all(plan: Plan, accounts: Sequence[str], now: datetime) -> list[Poll]:
+async def _poll_all(sources: Iterable[Source], now: datetime) -> list[Poll]:
     client = Client()
     try:
-        return await asyncio.gather(*(poll_once(plan.scheduled[name].source, client, now) for name in accounts))
+        return await asyncio.gather(*(poll_once(source, client, now) for source in sources))
     finally:
         await client.aclose()
 
@@ -251,7 +254,9 @@ def _print_gaps(printer: Printer, outline: Outline, seen: Sequence[View], unrout
 
 @app.command()
 def episodes(
-    episode: Annotated[str | None, typer.Argument(help="An id, or how it begins: show that one whole.")] = None,
+    episode: Annotated[
+        str | None, typer.Argument(metavar="EPISODE", help="An id, or how it begins: show that one whole.")
+    ] = None,
     config: ConfigOption = None,
     ended_too: Annotated[bool, typer.Option("--all", help="Ended ones too.")] = False,
     as_json: JsonOption = False,
@@ -294,3 +299,6 @@ app.command()(demo)
 app.add_typer(holds_app, name="holds")
 app.add_typer(outbox_app, name="outbox")
 app.add_typer(providers_app, name="providers")
+for group in (app, channels_app, holds_app, outbox_app, providers_app):
+    for verb in group.registered_commands:
+        verb.cls = Verb

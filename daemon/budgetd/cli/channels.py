@@ -6,12 +6,12 @@ from typing import Annotated, Final
 
 import typer
 
-from budgetd.cli.invocation import ConfigOption, load, read_clock, require_known
+from budgetd.cli.invocation import ConfigOption, load_outline, read_clock, require_channel
 from budgetd.credentials import Secret
 from budgetd.deliver.answers import hint
 from budgetd.deliver.channels import Channel, Sent
 from budgetd.errors import BudgetdError
-from budgetd.planning import make_plan
+from budgetd.planning import make_channel
 from budgetd.store.notices import Outcome
 from budgetd_rules.formats import Block, Format, Row
 from budgetd_rules.messages import Message
@@ -25,17 +25,18 @@ _FORMATS: Final = {Format.TEXT: "plain text", Format.MARKDOWN: "Markdown", Forma
 
 @channels_app.command("test")
 def channels_test(
-    name: Annotated[str, typer.Argument(help="The channel's name in the config.")],
+    name: Annotated[str, typer.Argument(metavar="CHANNEL", help="The channel's name.")],
     config: ConfigOption = None,
     which: Annotated[
         Sample | None, typer.Option("--sample", help="Send a made-up message of this kind, in the channel's own words.")
     ] = None,
 ) -> None:
     """Send a real message through a channel. Shows what the service said; exits with 1 where it failed."""
-    plan = make_plan(load(config))
-    require_known([name], list(plan.urls), "channel")
-    channel = Channel(name, plan.urls[name], template=plan.templates.get(name) if which else None)
-    zone = plan.outline.routing.quiet[name].zone
+    outline = load_outline(config)
+    require_channel(name, outline)
+    url, template = make_channel(outline, name)
+    channel = Channel(name, url, template=template if which else None)
+    zone = outline.routing.quiet[name].zone
     message = sample(which, zone, read_clock()) if which else _greeting(name)
     print(_send(channel, message))
 

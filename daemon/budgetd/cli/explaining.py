@@ -7,7 +7,16 @@ from typing import Annotated
 import typer
 
 from budgetd.cli.explained import Page, headline_at_end, tell_explanation, tell_history, tell_left_out
-from budgetd.cli.invocation import ConfigOption, JsonOption, load_outline, make_console, print_json, read_clock
+from budgetd.cli.invocation import (
+    ConfigOption,
+    JsonOption,
+    load_outline,
+    make_console,
+    print_json,
+    read_clock,
+    require_accounts,
+    require_rule,
+)
 from budgetd.durations import parse_positive_duration
 from budgetd.errors import UsageError
 from budgetd.explanation_views import explanation_json, history_json
@@ -29,15 +38,17 @@ from budgetd_rules.sending import Escalation
 
 
 def explain(
-    rule: Annotated[str, typer.Argument(help="The rule's name.")],
-    account: Annotated[str, typer.Argument(help="The account's name.")],
-    meter: Annotated[str | None, typer.Argument(help="Only this meter, or family of meters; patterns work.")] = None,
+    rule: Annotated[str, typer.Argument(metavar="RULE", help="The rule's name.")],
+    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's name.")],
+    meter: Annotated[
+        str | None, typer.Argument(metavar="METER", help="Only this meter, or family of meters; patterns work.")
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show why a rule tells something of an account, or nothing. Every question, and its answer of now."""
     outline, now = load_outline(config), read_clock()
-    _require_rule(rule, outline)
+    require_rule(rule, outline)
     _require_account(account, outline)
     found, known = _load(outline, rule, account, now)
     kinds = _kinds(outline, rule, account, known)
@@ -61,21 +72,10 @@ def _worth_showing(explained: tuple[Explanation, ...]) -> tuple[Explanation, ...
     return tuple(one for one in explained if one.is_watched or one.before) or explained
 
 
-def _require_rule(rule: str, outline: Outline) -> None:
-    if rule in outline.ruleset.rules:
-        return
-    if rule in outline.config.file.rules:
-        raise UsageError(f"the rule {rule} is switched off: [rules.{rule}] enabled = false in {outline.config.path}")
-    raise UsageError(f"no rule is named {rule!r}{did_you_mean(rule, list(outline.ruleset.rules))}")
-
-
 def _require_account(account: str, outline: Outline) -> None:
-    if account in outline.ruleset.accounts:
-        return
-    if account in outline.config.file.accounts:
-        path = outline.config.path
-        raise UsageError(f"the account {account} is switched off: [accounts.{account}] enabled = false in {path}")
-    raise UsageError(f"no account is named {account!r}{did_you_mean(account, list(outline.ruleset.accounts))}")
+    """One that is enabled, or budgetd itself."""
+    if account != OURSELVES:
+        require_accounts([account], outline)
 
 
 def _load(outline: Outline, rule: str, account: str, now: datetime) -> tuple[Stored | None, Known]:
@@ -143,9 +143,9 @@ def _only(meter: str, kinds: Mapping[str, Kind], account: Account) -> dict[str, 
 
 
 def history(
-    account: Annotated[str, typer.Argument(help="The account's name.")],
-    meter: Annotated[str, typer.Argument(help="The meter's name.")],
-    since: Annotated[str, typer.Option(help="From so long ago on: 12h, 7d, 4w.")] = "7d",
+    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's name.")],
+    meter: Annotated[str, typer.Argument(metavar="METER", help="The meter's name.")],
+    since: Annotated[str, typer.Option(metavar="LENGTH", help="From so long ago on: 12h, 7d, 4w.")] = "7d",
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -72,7 +72,7 @@ def _require_enough(wish: Wish, providers: Mapping[str, Provider]) -> None:
 
 def _choose_provider(wish: Wish, providers: Mapping[str, Provider]) -> Provider:
     if wish.provider is not None:
-        require_known([wish.provider], list(providers), "provider")
+        require_known([wish.provider], list(providers), "provider", "`budgetd providers` lists them")
         return providers[wish.provider]
     listed = sorted(providers)
     if len(listed) <= FEW:
@@ -84,7 +84,7 @@ def _choose_provider(wish: Wish, providers: Mapping[str, Provider]) -> Provider:
         if len(found) == 1:
             return providers[found[0]]
         if not found:
-            print(f"  none is called {said!r}{did_you_mean(said, sorted(providers))}")
+            print(f"  none is called {said!r}{did_you_mean(said, sorted(providers), '? lists them')}")
         listed = found or sorted(providers)
         if found:
             _list_providers(listed, providers)

@@ -8,7 +8,16 @@ from zoneinfo import ZoneInfo
 import typer
 
 from budgetd import views
-from budgetd.cli.invocation import ConfigOption, JsonOption, load_outline, make_printer, print_json, read_clock
+from budgetd.cli.invocation import (
+    ConfigOption,
+    JsonOption,
+    load_outline,
+    make_printer,
+    print_json,
+    read_clock,
+    require_accounts,
+    require_rule,
+)
 from budgetd.durations import parse_positive_duration
 from budgetd.errors import UsageError
 from budgetd.planning import Outline
@@ -17,17 +26,18 @@ from budgetd.store.database import Store
 from budgetd.store.status import load_episodes
 from budgetd.validation import did_you_mean
 from budgetd_rules.holds import Hold, HoldKind
+from budgetd_rules.ourselves import OURSELVES
 from budgetd_rules.wording import moment
 
 holds_app: Final = typer.Typer(help="The acks and silences.", no_args_is_help=True)
 
-CommentOption = Annotated[str, typer.Option("--comment", "-m", help="Why; shown wherever the hold is.")]
+CommentOption = Annotated[str, typer.Option("--comment", "-m", metavar="TEXT", help="Why; shown with it.")]
 
 
 def ack(
-    episode: Annotated[str, typer.Argument(help="An open episode's id, or how it begins.")],
+    episode: Annotated[str, typer.Argument(metavar="EPISODE", help="An open episode's id, or how it begins.")],
     until: Annotated[
-        str, typer.Option(help="`resolved`, `worse`, or a date such as 2026-12-24 or 2026-12-24T08:00.")
+        str, typer.Option(metavar="WHEN", help="`resolved`, `worse`, or a date such as 2026-12-24 or 2026-12-24T08:00.")
     ] = "resolved",
     comment: CommentOption = "",
     config: ConfigOption = None,
@@ -56,11 +66,15 @@ def ack(
 
 
 def silence(
-    how_long: Annotated[str, typer.Option("--for", help="For how long, such as 4h or 2d.")],
-    rule: Annotated[str | None, typer.Option(help="Only this rule; patterns work, as below.")] = None,
-    account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
-    meter: Annotated[str | None, typer.Option(help="Only this meter.")] = None,
-    label: Annotated[list[str] | None, typer.Option(help="Only accounts with this label: NAME=VALUE.")] = None,
+    how_long: Annotated[str, typer.Option("--for", metavar="LENGTH", help="For how long, such as 4h or 2d.")],
+    rule: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only this rule; a pattern works too, as in the next two.")
+    ] = None,
+    account: Annotated[str | None, typer.Option(metavar="NAME", help="Only this account.")] = None,
+    meter: Annotated[str | None, typer.Option(metavar="NAME", help="Only this meter.")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Only accounts with this label.")
+    ] = None,
     comment: CommentOption = "",
     config: ConfigOption = None,
 ) -> None:
@@ -69,8 +83,10 @@ def silence(
     labels = dict(_label(text) for text in label or [])
     if rule is None and account is None and meter is None and not labels:
         raise UsageError("give --rule, --account, --meter or --label; for everything there is --account '*'")
-    _require(rule, list(outline.ruleset.rules), "rule")
-    _require(account, list(outline.ruleset.accounts), "account")
+    if rule is not None and not _is_pattern(rule):
+        require_rule(rule, outline)
+    if account not in (None, OURSELVES) and not _is_pattern(account):
+        require_accounts([account], outline)
     wanted = Hold(
         id="",
         kind=HoldKind.SILENCE,
@@ -83,7 +99,7 @@ def silence(
         meter=meter or "*",
         labels=labels,
     )
-    with appendable(outline) as db:
+    with appendable(outline, makes=True) as db:
         hold = holds.add_hold(db, wanted)
     assert hold.until_at
     until = moment(hold.until_at, outline.zone, now)
@@ -107,7 +123,10 @@ def list_holds(
 
 
 @holds_app.command("end")
-def end_hold(hold: Annotated[str, typer.Argument(help="Its id.")], config: ConfigOption = None) -> None:
+def end_hold(
+    hold: Annotated[str, typer.Argument(metavar="ID", help="Its id; `budgetd holds list` shows it.")],
+    config: ConfigOption = None,
+) -> None:
     """End an ack or a silence now."""
     outline, now = load_outline(config), read_clock()
     with appendable(outline) as db:
@@ -118,7 +137,10 @@ def end_hold(hold: Annotated[str, typer.Argument(help="Its id.")], config: Confi
     print(f"{hold}: ended")
 
 
-def appendable(outline: Outline) -> Store:
+def appendable(outline: Outline, *, makes: bool = False) -> Store:
+    """`makes`: where there is none yet, as what is written is worth something before the daemon has run."""
+    if makes:
+        database.make(outline.config.state)
     db = database.open_for_appending(outline.config.state)
     if db is None:
         what = "nothing yet: the daemon has not run on this config; `budgetd run` makes it"
@@ -159,7 +181,6 @@ def _label(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _require(given: str | None, known: list[str], what: str) -> None:
-    """A name has to be one of the config's; a pattern may match what is still to come."""
-    if given is not None and given not in known and not any(mark in given for mark in "*?["):
-        raise UsageError(f"no {what} is named {given!r}{did_you_mean(given, known)}")
+def _is_pattern(given: str) -> bool:
+    """It may match what is still to come; a name has to be one of the config's."""
+    return any(mark in given for mark in "*?[")

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
+from typer.core import TyperArgument, TyperCommand
 
 from budgetd.cli.tables import Printer
 from budgetd.config import Config, load_config
@@ -31,16 +32,55 @@ WIDTH_OF_A_PIPE: Final = 200
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
+class Verb(TyperCommand):
+    """A command whose help calls what is to be typed by its name: that a name is a `<str>` is Python's own affair."""
+
+    def collect_usage_pieces(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # what typer passes
+        return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]
+
+    def format_options(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # noqa: ANN401 - typer's own
+        params = self.get_params(ctx)
+        arguments = [(one.display_name_raw, one.help or "") for one in params if isinstance(one, TyperArgument)]
+        options = [one.get_help_record(ctx) for one in params if not isinstance(one, TyperArgument)]
+        for title, rows in (("Arguments", arguments), ("Options", options)):
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
 def load(given: Path | None) -> Config:
     return load_config(find_config(given))
 
 
-def require_known(given: Sequence[str], known: Sequence[str], what: str) -> list[str]:
-    """The names given, all of which have to be known."""
+def require_known(given: Sequence[str], known: Sequence[str], what: str, where: str) -> list[str]:
+    """The names given, all of which have to be known; `where` the others are found, if they are many."""
     for name in given:
         if name not in known:
-            raise UsageError(f"no {what} is named {name!r}{did_you_mean(name, known)}")
+            raise UsageError(
+                f"no {what} is named {name!r}{did_you_mean(name, known, where if known else 'there is none')}"
+            )
     return list(given)
+
+
+def require_accounts(given: Sequence[str], outline: Outline) -> list[str]:
+    """Those that are enabled."""
+    for name in given:
+        if name in outline.config.file.accounts and name not in outline.accounts:
+            path = outline.config.path
+            raise UsageError(f"the account {name} is switched off: [accounts.{name}] enabled = false in {path}")
+    return require_known(given, list(outline.accounts), "account", "`budgetd status` lists them")
+
+
+def require_channel(name: str, outline: Outline) -> None:
+    require_known([name], list(outline.config.file.channels), "channel", "`budgetd status` lists them")
+
+
+def require_rule(name: str, outline: Outline) -> None:
+    path = outline.config.path
+    if name in outline.config.file.rules and name not in outline.ruleset.rules:
+        raise UsageError(f"the rule {name} is switched off: [rules.{name}] enabled = false in {path}")
+    where = f"they stand in {path} and in what it includes"
+    require_known([name], list(outline.ruleset.rules), "rule", where)
 
 
 def read_clock() -> datetime:
@@ -58,7 +98,7 @@ def make_console() -> Console:
 
 
 def print_json(shape: Any) -> None:  # noqa: ANN401 - whatever JSON has
-    print(json.dumps(shape, indent=2, ensure_ascii=False))
+    print(json.dumps(shape, indent=2, ensure_ascii=not (sys.stdout.encoding or "").lower().startswith("utf")))
 
 
 def load_outline(given: Path | None) -> Outline:

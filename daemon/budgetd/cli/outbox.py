@@ -8,13 +8,20 @@ import typer
 
 from budgetd import views
 from budgetd.cli.holding import CommentOption, appendable, who
-from budgetd.cli.invocation import ConfigOption, JsonOption, load_outline, make_printer, print_json, read_clock
+from budgetd.cli.invocation import (
+    ConfigOption,
+    JsonOption,
+    load_outline,
+    make_printer,
+    print_json,
+    read_clock,
+    require_channel,
+)
 from budgetd.errors import UsageError
 from budgetd.planning import Outline
 from budgetd.store import database
 from budgetd.store.outbox import Entry, load_entries
 from budgetd.store.requests import EVERYTHING, Request, RequestKind, add_requests
-from budgetd.validation import did_you_mean
 from budgetd_rules.judgement import NoticeState
 
 outbox_app: Final = typer.Typer(
@@ -23,9 +30,11 @@ outbox_app: Final = typer.Typer(
 )
 _LAST: Final = timedelta(days=7)
 
-ChannelOption = Annotated[str | None, typer.Option("--channel", help="All that is owed to this channel.")]
+ChannelOption = Annotated[
+    str | None, typer.Option("--channel", metavar="NAME", help="All that is owed to this channel.")
+]
 NoticesArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="ID...", help="Notices, by an id or how it begins; an episode's has all.")
+    list[str] | None, typer.Argument(metavar="ID", help="Notices, by an id or how it begins; an episode's has all.")
 ]
 
 
@@ -57,13 +66,13 @@ def retry(
     everything: Annotated[bool, typer.Option("--all", help="All that is dead, and all channels.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Try now: what is dead is owed again, and a failing channel does not wait until its pause is over."""
+    """Try again now. What is dead is owed again, and a failing channel does not wait until its pause is over."""
     outline, now = load_outline(config), read_clock()
     if sum([bool(notices), channel is not None, everything]) != 1:
         raise UsageError("give the ids of notices, --channel NAME or --all; `budgetd outbox` lists them")
     known = list(outline.routing.group_wait)
-    if channel is not None and channel not in known:
-        raise UsageError(f"no channel is named {channel!r}{did_you_mean(channel, known)}")
+    if channel is not None:
+        require_channel(channel, outline)
     with appendable(outline) as db:
         found = _named(load_entries(db), notices or [], channel)
         if gone := sorted({entry.channel for entry in found if not everything} - set(known)):
@@ -85,7 +94,7 @@ def drop(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Give notices up: they are told no more, and are kept with your name and comment."""
+    """Give notices up. They are told no more, and are kept with your name and comment."""
     outline, now = load_outline(config), read_clock()
     if bool(notices) == (channel is not None):
         raise UsageError("give the ids of notices, or --channel NAME; `budgetd outbox` lists them")

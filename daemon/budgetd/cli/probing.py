@@ -12,11 +12,19 @@ from rich.text import Text
 
 from budgetd import views
 from budgetd.cli.explained import Page
-from budgetd.cli.invocation import ConfigOption, JsonOption, load, make_console, print_json, read_clock, require_known
+from budgetd.cli.invocation import (
+    ConfigOption,
+    JsonOption,
+    load_outline,
+    make_console,
+    print_json,
+    read_clock,
+    require_accounts,
+)
 from budgetd.cli.tables import Printer
 from budgetd.collect.sources import Source
 from budgetd.http import Client
-from budgetd.planning import make_plan
+from budgetd.planning import make_sources
 from budgetd.probing import Exchange, Found, Probe, RequestSeen, ValueSeen
 from budgetd.probing import probe as probe_once
 from budgetd_rules.encoding import write_value
@@ -32,7 +40,7 @@ _STYLES = {
 
 
 def probe(
-    account: Annotated[str, typer.Argument(help="The account's name.")],
+    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's name.")],
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -41,16 +49,15 @@ def probe(
     Header names, and fields of the body that nothing reads, are shown by their names alone. Exits with 1 where the
     poll failed.
     """
-    plan = make_plan(load(config))
-    require_known([account], list(plan.scheduled), "enabled account")
-    now = read_clock()
-    found = asyncio.run(_probe(plan.scheduled[account].source, now))
-    stale_after = plan.outline.ruleset.accounts[account].stale_after
+    outline, now = load_outline(config), read_clock()
+    sources = make_sources(outline, require_accounts([account], outline))
+    found = asyncio.run(_probe(sources[account], now))
+    stale_after = outline.accounts[account].stale_after
     viewed = [view(reading, now, stale_after) for reading in found.poll.readings]
     if as_json:
         print_json(views.poll_json(found.poll, viewed) | {"requests": [_request_json(one) for one in found.requests]})
     else:
-        page = Page(make_console(), plan.outline.zone, now)
+        page = Page(make_console(), outline.zone, now)
         for one in found.requests:
             _tell(page, one)
         Printer(page.console, page.zone, now).poll(found.poll, viewed)

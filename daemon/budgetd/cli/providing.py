@@ -36,14 +36,14 @@ providers_app = typer.Typer(help="List the providers and what each one measures.
 
 @providers_app.command("list")
 def list_providers(
-    name: Annotated[str | None, typer.Argument(help="Only this one.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="PROVIDER", help="Only this one.")] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the providers and what each one measures. It needs no config; your own are in providers.d beside it."""
     shelf = load_shelf(_own_folder(config))
     if name is not None and name not in shelf.problems:
-        require_known([name], list(shelf.providers), "provider")
+        require_known([name], list(shelf.providers), "provider", "`budgetd providers` lists them")
     shown = [one for _, one in sorted(shelf.providers.items()) if name in (None, one.name)]
     printer = Printer(make_console(), UTC, read_clock())
     if as_json:
@@ -76,7 +76,7 @@ def _tell_own(printer: Printer, shelf: Shelf, shown: list[Provider]) -> None:
 
 @providers_app.command("new")
 def new_provider(
-    name: Annotated[str, typer.Argument(help="What to call it in the config.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it in the config.")],
     sample: Annotated[str, typer.Option("--from-json", metavar="FILE", help="A sample answer; - for standard input.")],
     url: Annotated[str | None, typer.Option(metavar="URL", help="The address that was asked for it.")] = None,
     header: Annotated[

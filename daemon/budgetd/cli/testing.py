@@ -13,7 +13,7 @@ from budgetd_rules.encoding import at
 
 
 def run_tests(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="TOML files of rule tests.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="TOML files of rule tests.")],
     as_json: JsonOption = False,
 ) -> None:
     """Run rule tests: what would be told of a course of readings. See docs/testing-rules.md."""

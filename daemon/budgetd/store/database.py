@@ -109,6 +109,13 @@ def open_for_daemon(path: Path) -> Store:
     return db
 
 
+def make(path: Path) -> None:
+    """As the daemon would make it; one that is there is left as it is. Raises StoreError."""
+    if not path.exists():
+        with locked(path):
+            open_for_daemon(path).close()
+
+
 def open_for_reading(path: Path) -> Store | None:
     """The database as a command reads it beside the daemon; none where the daemon has never run.
 
@@ -164,6 +171,7 @@ def _translated(path: Path | None = None) -> Iterator[None]:
     except _OUR_OWN_FAULT:
         raise
     except sqlite3.Error as error:
-        raise StoreError(f"{where}{error}") from error
+        is_folder = path is not None and path.is_dir()
+        raise StoreError(f"{where}{'is a folder; the state is a file' if is_folder else error}") from error
     except OSError as error:
         raise StoreError(f"{where}{error.strerror}") from error
