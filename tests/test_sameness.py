@@ -11,6 +11,7 @@ from budgetd.cli.app import app
 from budgetd.config import load_config
 from budgetd.errors import ConfigError
 from budgetd.planning import make_outline
+from budgetd.sameness import find_twins
 from budgetd.store import database, polls
 from budgetd.store.polls import Finished
 from budgetd_rules.explanation import Known, explain
@@ -136,13 +137,53 @@ def test_accounts_that_are_one_at_the_vendor(
     write_config: WriteConfig,
     tmp_path: Path,
 ) -> None:
-    accounts = ACCOUNT.format("voice", "cekura", "") + ACCOUNT.format("batch", "cekura", same_as)
+    accounts = ACCOUNT.format("voice", "cekura", "") + ACCOUNT.format("batch", "cekura", same_as).replace('"k"', '"l"')
     path = write_config(f'[daemon]\nstate = "x.db"\n{accounts}')
     for name, identity in zip(("voice", "batch"), identities, strict=True):
         put(tmp_path / "x.db", name, identity)
     out = CliRunner().invoke(app, [verb, "-c", str(path)]).output
     assert (f"{path}: {HINT}" in out) is is_hinted
     assert "org-" not in out
+
+
+@pytest.mark.parametrize(
+    ("others", "identities", "is_hinted"),
+    [
+        pytest.param("", {}, True, id="the same key"),
+        pytest.param("", {"voice": "37"}, True, id="and only one is known to the vendor"),
+        pytest.param("", {"voice": "37", "batch": "38"}, False, id="and the vendor says they are two"),
+        pytest.param('base_url = "https://eu.example"', {}, False, id="at another place"),
+        pytest.param('same_as = "voice"', {}, False, id="said already"),
+        pytest.param("enabled = false", {}, False, id="not enabled"),
+        pytest.param('api_key = { command = ["true"] }', {}, False, id="another key"),
+    ],
+)
+def test_accounts_of_the_same_key(
+    others: str, identities: dict[str, str], is_hinted: bool, write_config: WriteConfig, tmp_path: Path
+) -> None:
+    batch = ACCOUNT.format("batch", "cekura", others)
+    if "api_key" in others:
+        batch = batch.replace('api_key = "k"\n', "")
+    path = write_config(f'[daemon]\nstate = "x.db"\n{ACCOUNT.format("voice", "cekura", "")}{batch}')
+    for name, identity in identities.items():
+        put(tmp_path / "x.db", name, identity)
+    out = CliRunner().invoke(app, ["check", "-c", str(path)]).output
+    assert (f"{path}: {HINT}" in out) is is_hinted
+
+
+def test_of_several_twins_each_is_the_same_as_the_first() -> None:
+    accounts = {name: account(name) for name in "abcd"}
+    assert find_twins(accounts, {"b": "1", "c": "1", "d": "1"}, {"a": "k", "b": "k"}) == {"b": "a", "c": "b", "d": "b"}
+
+
+@pytest.mark.parametrize(("other", "is_hinted"), [("y", False), ("x", True)])
+def test_keys_of_commands_are_told_apart_by_the_command(other: str, is_hinted: bool, write_config: WriteConfig) -> None:
+    accounts = "".join(
+        f'[accounts.{name}]\nprovider = "cekura"\napi_key = {{ command = ["true", "{of}"] }}\n'
+        for name, of in (("voice", "x"), ("batch", other))
+    )
+    out = CliRunner().invoke(app, ["check", "-c", str(write_config(accounts))]).output
+    assert (HINT in out) is is_hinted
 
 
 def test_status_shows_whose_meters_are_judged_elsewhere(write_config: WriteConfig, tmp_path: Path) -> None:

@@ -279,6 +279,52 @@ def test_what_nothing_can_be_added_to(before: str | None, code: int, said: str, 
     assert before is None or written(tmp_path).keys() == {"config.toml"}
 
 
+def test_another_account_s_secrets_need_not_be_at_hand(init: Init, tmp_path: Path) -> None:
+    text = MINE.replace('file = "cekura.key"', 'credential = "cekura"').replace('"json://localhost"', '{ env = "U" }')
+    (tmp_path / "config.toml").write_text(text)
+    ran = init("--add", "--provider", "cekura", "--key-stdin", stdin=KEY)
+    assert ran.code == 0
+    assert "the same account" not in ran.out
+
+
+SAME = "at Cekura cekura-2 is the same account as cekura"
+
+
+@pytest.mark.parametrize("polls", [True, False], ids=["polled", "not polled"])
+def test_a_key_that_is_there_already_is_said(polls: bool, init: Init, vendors: VendorServer, tmp_path: Path) -> None:
+    at = f'provider = "cekura"\nbase_url = "{vendors.base_url(Vendor.CEKURA)}"'
+    (tmp_path / "config.toml").write_text(MINE.replace('provider = "cekura"', at))
+    (tmp_path / "config.toml").chmod(0o600)
+    (tmp_path / "cekura.key").write_text(KEY)
+    ran = init("--add", "--provider", "cekura", "--key-stdin", *([] if polls else ["--no-poll"]), stdin=KEY)
+    hint = 'so all will be told twice; same_as = "cekura" would have it told only once'
+    assert ran.out.count(f"warning: {SAME}, {hint}\n") == 1
+    assert "same_as" not in (tmp_path / "config.toml").read_text()
+    assert 'same_as = "cekura" would have it told only once' in check(tmp_path)
+
+
+@pytest.mark.parametrize("agrees", [True, False])
+def test_same_as_is_proposed(agrees: bool, vendors: VendorServer, environment: dict[str, str], tmp_path: Path) -> None:
+    at = f'provider = "sonzai"\nbase_url = "{vendors.base_url(Vendor.SONZAI)}"'
+    (tmp_path / "config.toml").write_text(MINE.replace('provider = "cekura"', at))
+    (tmp_path / "config.toml").chmod(0o600)
+    (tmp_path / "cekura.key").write_text(KEYS[Vendor.SONZAI])
+    words = ["init", "--add", "--provider", "sonzai", "--base-url", vendors.base_url(Vendor.SONZAI)]
+    with Terminal(*words, "-c", "config.toml", environment=environment, folder=tmp_path) as person:
+        person.answer("A name for the account [sonzai]", "")
+        person.answer("Key (not shown", KEYS[Vendor.SONZAI])
+        person.expect("at Sonzai sonzai is the same account as cekura. Tell what happens only once, ")
+        person.answer('with same_as = "cekura"? [Y/n]: ', "" if agrees else "n")
+        person.answer("Where to tell you", "")
+        person.answer("config.toml? [Y/n]: ", "")
+        assert person.end() == 0
+    config = tomllib.loads((tmp_path / "config.toml").read_text())
+    assert config["accounts"]["sonzai"].get("same_as") == ("cekura" if agrees else None)
+    # Whose meters are judged elsewhere needs no rule of its own.
+    assert ("rules" in config) is not agrees
+    check(tmp_path)
+
+
 def test_a_file_that_is_rewritten_stays_as_private_as_it_was_and_a_link_a_link(tmp_path: Path) -> None:
     real, link = tmp_path / "real", tmp_path / "link"
     real.write_text("a")

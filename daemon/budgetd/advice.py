@@ -1,9 +1,10 @@
 """What a config may say, and probably does not mean."""
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Final
 
 from budgetd.collect.plans import Meter
@@ -12,6 +13,7 @@ from budgetd.credentials import KeySource
 from budgetd.durations import format_duration
 from budgetd.intervals import Crowd, find_crowds
 from budgetd.planning import Outline
+from budgetd.sameness import find_twins
 from budgetd.validation import did_you_mean
 from budgetd_rules.explanation import supposed
 from budgetd_rules.judgement import FROM_HISTORY, Route
@@ -69,21 +71,18 @@ def programs(outline: Outline) -> list[str]:
     ]
 
 
-def twins(outline: Outline, identities: Mapping[str, str | None]) -> list[str]:
-    """Accounts that the vendor says are one, and that are judged each by itself: all would be told twice.
-
-    `identities` is what the polls found: account -> the vendor's own id of it.
-    """
-    lines, judged = [], dict[tuple[str, str], str]()
-    for name, account in outline.ruleset.accounts.items():
-        identity = identities.get(name)
-        if identity is None or account.same_as is not None:
-            continue
-        first = judged.setdefault((account.provider, identity), name)
-        if first != name:
-            what = f'at {account.title} this is the same as {first}; same_as = "{first}" would have it told only once'
-            lines.append(outline.config.problem(f"accounts.{name}", what))
-    return lines
+def twins(
+    outline: Outline, identities: Mapping[str, str | None], keys: Mapping[str, Hashable] = MappingProxyType({})
+) -> list[str]:
+    """Accounts that are one at the vendor, and that are judged each by itself: all would be told twice."""
+    accounts = outline.accounts
+    return [
+        outline.config.problem(
+            f"accounts.{name}",
+            f'at {accounts[name].title} this is the same as {first}; same_as = "{first}" would have it told only once',
+        )
+        for name, first in find_twins(accounts, identities, keys).items()
+    ]
 
 
 # --- rules that watch nothing

@@ -1,9 +1,12 @@
 """`same_as`: two accounts of the config that are one at the vendor, such as two keys of one workspace."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 
+from budgetd.collect.sources import Source
 from budgetd.config import AccountTable
+from budgetd.credentials import KeySource
 from budgetd.validation import did_you_mean
+from budgetd_rules.meters import Account
 
 
 def same_as_problem(name: str, accounts: Mapping[str, AccountTable]) -> str | None:
@@ -23,3 +26,31 @@ def same_as_problem(name: str, accounts: Mapping[str, AccountTable]) -> str | No
     if table.enabled and not other.enabled:
         return f"{table.same_as} is not enabled, so that nobody would hear of their meters"
     return None
+
+
+def find_twins(
+    accounts: Mapping[str, Account], identities: Mapping[str, str | None], keys: Mapping[str, Hashable]
+) -> dict[str, str]:
+    """account -> an earlier one that is the same at the vendor, and is judged by itself as well.
+
+    `identities` is the vendor's own id of each, as polls found it. `keys` is what each sends, which counts where the
+    vendor gives no id.
+    """
+    twins: dict[str, str] = {}
+    first: dict[Hashable, str] = {}
+    for name, account in accounts.items():
+        if account.same_as is not None:
+            continue
+        marks = {"id": identities.get(name), "key": keys.get(name)}
+        for kind, mark in marks.items():
+            other = first.setdefault((account.provider, kind, mark), name) if mark is not None else name
+            is_told_apart = kind == "key" and marks["id"] is not None and identities.get(other) is not None
+            if other != name and not is_told_apart:
+                twins.setdefault(name, other)
+    return twins
+
+
+def key_of(source: Source, table: AccountTable) -> Hashable:
+    """The same for two accounts whose requests are; a key that a command prints is known by its command."""
+    command = table.api_key.command if isinstance(table.api_key, KeySource) else None
+    return (source.draft.base, *sorted(source.draft.known.items()), source.secrets, command)

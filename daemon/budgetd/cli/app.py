@@ -2,12 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from importlib.metadata import version
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,6 +22,7 @@ from budgetd.cli.invocation import (
     JsonOption,
     Verb,
     load,
+    load_identities,
     load_outline,
     make_printer,
     print_json,
@@ -37,10 +37,11 @@ from budgetd.cli.tables import Printer
 from budgetd.cli.testing import run_tests
 from budgetd.collect.poll import poll as poll_once
 from budgetd.collect.sources import Source
-from budgetd.errors import StoreError, UsageError
+from budgetd.errors import UsageError
 from budgetd.http import Client
 from budgetd.judge import views_of
 from budgetd.planning import Outline, Plan, make_outline, make_plan, make_sources
+from budgetd.sameness import key_of
 from budgetd.service import Service
 from budgetd.store import database
 from budgetd.store import status as stored
@@ -114,24 +115,16 @@ def check(config: ConfigOption = None) -> None:
     for program in programs(plan.outline):
         print(program)
     Client()  # so that proxies and authorities of the environment which can't be used are said here
-    for warning in [*warnings(plan.outline), *twins(plan.outline, _identities(plan.outline.config.state))]:
-        print(f"warning: {warning}")
     config_, rules = plan.outline.config, plan.outline.ruleset.rules.keys()
+    keys = {name: key_of(one.source, config_.file.accounts[name]) for name, one in plan.scheduled.items()}
+    for warning in [*warnings(plan.outline), *twins(plan.outline, load_identities(config_.state), keys)]:
+        print(f"warning: {warning}")
     own = rules & config_.own_rules
     for name in plan.outline.shelf.replaced:
         print(f"{plan.outline.shelf.own[name]}: replaces the provider {name} that ships")
     counts = [(len(plan.scheduled), "account"), (len(plan.urls), "channel"), (len(own), "rule")]
     counted = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
     print(f"{config_.path}: good: {counted} and {len(rules - own)} built-in or included")
-
-
-def _identities(state: Path) -> Mapping[str, str | None]:
-    """What polls have found, if there is a store already: a config can be checked without."""
-    try:
-        db = database.open_for_reading(state)
-    except StoreError:
-        return {}
-    return stored.load_identities(db) if db else {}
 
 
 @app.command()

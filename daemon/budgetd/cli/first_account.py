@@ -17,7 +17,7 @@ from budgetd.drafts.files import require_free
 from budgetd.drafts.kept import FORMS, Kept, keep
 from budgetd.errors import BudgetdError, ConfigError, UsageError
 from budgetd.http import Client
-from budgetd.planning import Plan
+from budgetd.planning import Outline, make_sources
 from budgetd.validation import did_you_mean
 from budgetd_rules.meters import View, view
 from budgetd_rules.ourselves import OURSELVES
@@ -26,7 +26,7 @@ from budgetd_rules.polls import Poll
 FEW = 15
 """So many vendors are listed at once."""
 
-Try = Callable[[AccountDraft], Plan]
+Try = Callable[[AccountDraft], Outline]
 
 
 def begin_account(wish: Wish, providers: Mapping[str, Provider], taken: Collection[str], folder: Path) -> AccountDraft:
@@ -157,9 +157,11 @@ class Tried:
 
     account: AccountDraft
     views: tuple[View, ...] = ()
+    identity: str | None = None
+    """The vendor's own id of it, if a poll found one."""
 
 
-def try_account(wish: Wish, account: AccountDraft, plan_of: Try) -> Tried:
+def try_account(wish: Wish, account: AccountDraft, outline_of: Try) -> Tried:
     """Polled until it works, or until the person has it written anyway. Raises BudgetdError, and then nothing is."""
     if not wish.polls:
         return Tried(account=account)
@@ -167,9 +169,9 @@ def try_account(wish: Wish, account: AccountDraft, plan_of: Try) -> Tried:
         if account.key.source.credential is not None:
             print("not polled: a credential is there only in the service")
             return Tried(account=account)
-        problem, views = _poll(account, plan_of)
+        problem, tried = _poll(account, outline_of)
         if not problem:
-            return Tried(account=account, views=tuple(views))
+            return tried
         if not wish.asks:
             raise BudgetdError(f"{problem}\nnothing is written; --no-poll writes it untried")
         print(problem)
@@ -177,22 +179,23 @@ def try_account(wish: Wish, account: AccountDraft, plan_of: Try) -> Tried:
         if answer == "q":
             raise BudgetdError("nothing is written")
         if answer == "w":
-            return Tried(account=account, views=tuple(views))
+            return tried
         account = replace(account, key=_ask_key(f"{account.name}.key"))
 
 
-def _poll(account: AccountDraft, plan_of: Try) -> tuple[str, list[View]]:
-    """What is wrong, or nothing; and the meters, which are shown."""
+def _poll(account: AccountDraft, outline_of: Try) -> tuple[str, Tried]:
+    """What is wrong, or nothing; and what was read, which is shown."""
     try:
-        plan = plan_of(account)
+        outline = outline_of(account)
+        source = make_sources(outline, [account.name])[account.name]
     except ConfigError as error:
-        return str(error), []
+        return str(error), Tried(account=account)
     now = read_clock()
-    seen = asyncio.run(_poll_once(plan.scheduled[account.name].source))
-    stale_after = plan.outline.ruleset.accounts[account.name].stale_after
-    views = [view(reading, now, stale_after) for reading in seen.readings]
-    make_printer(plan.outline, now).poll(replace(seen, outages=()), views)
-    return "\n".join(f"{one.cause} at {one.request}: {one.detail}" for one in seen.outages), views
+    seen = asyncio.run(_poll_once(source))
+    views = tuple(view(reading, now, outline.accounts[account.name].stale_after) for reading in seen.readings)
+    make_printer(outline, now).poll(replace(seen, outages=()), views)
+    problem = "\n".join(f"{one.cause} at {one.request}: {one.detail}" for one in seen.outages)
+    return problem, Tried(account=account, views=views, identity=seen.identity)
 
 
 async def _poll_once(source: Source) -> Poll:

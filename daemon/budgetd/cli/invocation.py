@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -14,8 +14,9 @@ from typer.core import TyperArgument, TyperCommand
 
 from budgetd.cli.tables import Printer
 from budgetd.config import Config, load_config
-from budgetd.errors import UsageError
+from budgetd.errors import StoreError, UsageError
 from budgetd.planning import Outline, make_outline
+from budgetd.store import database, status
 from budgetd.validation import did_you_mean
 from budgetd.whereabouts import find_config
 
@@ -81,6 +82,15 @@ def require_rule(name: str, outline: Outline) -> None:
         raise UsageError(f"the rule {name} is switched off: [rules.{name}] enabled = false in {path}")
     where = f"they stand in {path} and in what it includes"
     require_known([name], list(outline.ruleset.rules), "rule", where)
+
+
+def load_identities(state: Path) -> Mapping[str, str | None]:
+    """What polls have found, if there is a store already: a config can be checked, and added to, without."""
+    try:
+        db = database.open_for_reading(state)
+    except StoreError:
+        return {}
+    return status.load_identities(db) if db else {}
 
 
 def read_clock() -> datetime:

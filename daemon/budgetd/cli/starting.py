@@ -9,16 +9,17 @@ from budgetd.advice import warnings
 from budgetd.cli.asking import confirm, is_terminal
 from budgetd.cli.first_account import begin_account, try_account
 from budgetd.cli.first_channel import settle_channel
+from budgetd.cli.first_twin import settle_twin
 from budgetd.cli.invocation import ConfigOption
 from budgetd.cli.wishes import SecretWish, Wish, read_params
 from budgetd.collect.provider import load_shelf
 from budgetd.config import Config, ConfigFile, load_config
 from budgetd.drafts.config_text import AccountDraft, ChannelDraft, RuleDraft, added_text, config_text, draft_rules
 from budgetd.drafts.files import PRIVATE, rewrite_file, write_file
-from budgetd.drafts.kept import Kept, write_kept
+from budgetd.drafts.kept import write_kept
 from budgetd.drafts.trial import trial_config
 from budgetd.errors import BudgetdError, ConfigError, UsageError
-from budgetd.planning import make_outline, make_plan
+from budgetd.planning import make_channel, make_outline, make_sources
 from budgetd.whereabouts import default_config, own_providers
 from budgetd_rules.wording import show
 
@@ -76,7 +77,7 @@ def init(
 
 
 class _Start:
-    """1. where  2. the account  3. a poll  4. a channel  5. the text, checked  6. the files, secrets first."""
+    """1. where  2. the account  3. a poll, and is it new?  4. a channel  5. the text, checked  6. files."""
 
     def __init__(self, wish: Wish) -> None:
         self._wish = wish
@@ -95,7 +96,8 @@ class _Start:
             raise ConfigError(line for lines in shelf.problems.values() for line in lines)
         begun = begin_account(self._wish, shelf.providers, self._taken.accounts, self._target.parent)
         make_outline(self._trial(begun))
-        tried = try_account(self._wish, begun, lambda one: make_plan(self._trial(one)))
+        tried = try_account(self._wish, begun, lambda one: make_outline(self._trial(one)))
+        tried = settle_twin(self._wish, tried, make_outline(self._trial(tried.account)))
         channel = settle_channel(self._wish, self._taken.channels, self._target.parent)
         rules = draft_rules(tried.views)
         outline = make_outline(self._trial(tried.account, channel, rules))
@@ -131,11 +133,18 @@ class _Start:
             raise
         for path in [self._target, *written]:
             print(f"{path}: written")
-        self._tell_next(kept)
-
-    def _tell_next(self, kept: Sequence[Kept]) -> None:
         # A credential is there only in the service.
         if self._wish.polls and not any(one.source.credential for one in kept):
-            make_plan(load_config(self._target))
+            self._read_again(account, channel)
+        self._tell_next()
+
+    def _read_again(self, account: AccountDraft, channel: ChannelDraft | None) -> None:
+        """What was written anyway says now what is wrong with it. Raises ConfigError."""
+        outline = make_outline(load_config(self._target))
+        make_sources(outline, [account.name])
+        if channel:
+            make_channel(outline, channel.name)
+
+    def _tell_next(self) -> None:
         where = f" -c {self._target}" if self._wish.config else ""
         print(f"Next: budgetd check{where}, then budgetd run{where}")

@@ -34,6 +34,7 @@ class AccountDraft:
     key: Kept
     base_url: str | None = None
     params: Mapping[str, str | Kept] = field(default_factory=dict)
+    same_as: str | None = None
 
     @property
     def kept(self) -> list[Kept]:
@@ -104,6 +105,8 @@ def _account(account: AccountDraft) -> Iterator[str]:
             name: param.text if isinstance(param, Kept) else quoted(param) for name, param in account.params.items()
         }
         yield f"params   = {inline_table(params)}"
+    if account.same_as:
+        yield f"same_as  = {quoted(account.same_as)}"
 
 
 def _channel(channel: ChannelDraft) -> Iterator[str]:
