@@ -514,6 +514,34 @@ def test_quiet_hours_as_they_are_written(text: str, expected: Quiet, write_confi
             id="a field that comes from history",
         ),
         pytest.param(
+            f"{ACCOUNT}{CHANNEL}[rules.runway]\non = {{ kind = 'balance' }}\n"
+            "warning = 'remaining < 500'\ncritical = 'remaining_percent < 5 or runway_days < 2'",
+            [
+                (
+                    "rules.runway.critical: an episode stays open while runway_days is unknown: "
+                    "`clear` says what ends it all the same"
+                )
+            ],
+            id="a part of a condition that may be unknown for long",
+        ),
+        pytest.param(
+            f"{ACCOUNT}{CHANNEL}[rules.runway]\non = {{ kind = 'balance' }}\n"
+            "warning = 'remaining_percent < 5 or runway_days < 2'\nclear = 'remaining_percent > 5'",
+            [],
+            id="and says when it is over",
+        ),
+        pytest.param(
+            f"{ACCOUNT}{CHANNEL}[rules.paid]\non = {{ kind = 'subscription' }}\n"
+            "warning = 'days_until_expiry < 5 or days_since_payment > 40'",
+            [
+                (
+                    "rules.paid.warning: an episode stays open while days_until_expiry is unknown: "
+                    "`clear` says what ends it all the same"
+                )
+            ],
+            id="a part that one of the meters never gives",
+        ),
+        pytest.param(
             ACCOUNT + CHANNEL,
             ["rules: there is none but the built-in ones: nobody will be told what runs out"],
             id="no rule",

@@ -22,6 +22,7 @@ from budgetd_rules.memory import ChangeKind, Watch, WatchKey
 from budgetd_rules.meters import Account, family
 from budgetd_rules.ourselves import ACCOUNT, own_meters
 from budgetd_rules.polls import CONNECTION
+from budgetd_rules.prospects import never_ends
 from budgetd_rules.rule import Level, Rule
 
 
@@ -30,7 +31,7 @@ def warnings(outline: Outline) -> list[str]:
     config, routing = outline.config, outline.routing
     rules = outline.ruleset.rules.values()
     own = [rule for rule in rules if rule.name in config.own_rules]
-    lines = [config.problem(*found) for rule in own for found in _in_vain(rule, outline)]
+    lines = [config.problem(*found) for rule in own for found in (*_in_vain(rule, outline), *_endless(rule, outline))]
     if not own and all(rule.on.kinds == {Kind.CONNECTION} for rule in rules):
         what = "there is none but the built-in ones: nobody will be told what runs out"
         lines.append(config.problem("rules", what))
@@ -99,6 +100,20 @@ def _in_vain(rule: Rule, outline: Outline) -> Iterator[tuple[str, str]]:
         if name not in given:
             hint = did_you_mean(name, given)
             yield f"rules.{rule.name}", f"{name} is never given by the meters that it watches{hint}"
+
+
+def _endless(rule: Rule, outline: Outline) -> Iterator[tuple[str, str]]:
+    """Episodes that one part of a condition begins, and another keeps open for as long as nobody knows it."""
+    if min(rule.levels, default=None) in rule.clear:
+        return
+    given = {frozenset(meter.gives) for _, meter in _watched(rule, outline)}
+    for level in sorted(rule.levels.keys() - rule.clear.keys()):
+        condition = rule.levels[level]
+        own = condition.names & rule.own_names
+        unsure = [own & FROM_HISTORY | own - fields for fields in given]
+        if found := sorted(frozenset[str]().union(*(some for some in unsure if never_ends(condition, some)))):
+            what = f"an episode stays open while {' or '.join(found)} is unknown"
+            yield f"rules.{rule.name}.{level.label}", f"{what}: `clear` says what ends it all the same"
 
 
 def _accounts(rule: Rule, outline: Outline) -> Collection[Account]:
