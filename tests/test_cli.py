@@ -528,6 +528,36 @@ def _z(after: float) -> str:
     return f"{minutes(after):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
+def _outage(detail: str, request: str = "info") -> Outage:
+    return Outage(request=request, cause=Cause.MALFORMED, detail=detail)
+
+
+@pytest.mark.parametrize(
+    ("polled", "shown"),
+    [
+        pytest.param([["a: is text"]], ["a: is text"], id="one"),
+        pytest.param([["a", "b", "c"]], ["a (and 2 more: see `budgetd poll voice`)"], id="several values"),
+        pytest.param([["a"], ["b", "c"]], ["a (and 1 more: see `budgetd poll voice`)"], id="more by now"),
+        pytest.param([["a", "b"], ["b"]], ["a"], id="fewer by now"),
+        pytest.param([["a", "b"], []], [], id="over"),
+    ],
+)
+def test_status_says_how_many_more_fail_of_a_request(
+    polled: list[list[str]], shown: list[str], budgetd: Budgetd, write_config: WriteConfig
+) -> None:
+    path = write_config(f'[daemon]\nstate = "x.db"\n{GOOD}')
+    db = database.open_for_daemon(load_config(path).state)
+    for after, details in enumerate(polled):
+        outages = tuple(map(_outage, details))
+        seen = Poll(account="voice", provider="cekura", at=minutes(after), readings=(), outages=outages)
+        polls.record(db, [Finished(poll=seen, next_poll_at=minutes(after + 5))])
+    db.close()
+    out = budgetd("status", "-c", path).out
+    assert re.findall(r"malformed  +(.*?) *$", out, re.MULTILINE) == shown
+    (account,) = budgetd("status", "--json", "-c", path).json["accounts"]
+    assert [one["more"] for one in account["outages"]] == [len(polled[-1]) - 1 for _ in shown]
+
+
 def test_status_as_json(told: Path, budgetd: Budgetd) -> None:
     status = budgetd("status", "--json", "-c", told).json
     (account,) = status["accounts"]
@@ -542,7 +572,9 @@ def test_status_as_json(told: Path, budgetd: Budgetd) -> None:
         "last_poll": _z(10),
         "last_success": _z(5),
         "next_poll": _z(15),
-        "outages": [{"request": "info", "cause": "rejected", "detail": "401: the key is wrong or has expired"}],
+        "outages": [
+            {"request": "info", "cause": "rejected", "detail": "401: the key is wrong or has expired", "more": 0}
+        ],
     }
     assert list(readings) == ["credits"]
     assert readings["credits"] == {

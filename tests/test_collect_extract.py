@@ -608,6 +608,7 @@ def test_a_thousand_complaints_are_fifty(tmp_path: Path) -> None:
     poll = read(make_provider(tmp_path, LIST), info=answer(ITEMS | {"items": items}))
     assert len(poll.outages) == 50
     assert poll.outages[-1].detail == "and 951 more"
+    assert len(poll.outages) + poll.outages[-1].more == 1000
 
 
 def test_a_body_that_is_a_list_may_be_null(tmp_path: Path) -> None:

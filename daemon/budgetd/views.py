@@ -55,7 +55,7 @@ def account_json(account: AccountStatus, provider: str, same_as: str | None, vie
         "last_poll": maybe_at(account.last_poll),
         "last_success": maybe_at(account.last_success),
         "next_poll": maybe_at(account.next_poll),
-        "outages": [outage_json(outage) for outage in account.outages],
+        "outages": [outage_json(outage) | {"more": outage.more} for outage in account.outages],
         "readings": [reading_json(view) for view in views],
     }
 

@@ -36,11 +36,15 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
-    """One request or value that failed. `detail` is one line for people and holds no secret."""
+    """One request or value that failed. `detail` is one line for people and holds no secret.
+
+    `more`: so many others of this request and cause are not told one by one.
+    """
 
     request: str
     cause: Cause
     detail: str
+    more: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

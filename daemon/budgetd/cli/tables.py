@@ -106,7 +106,8 @@ class Printer:
                 table.add_row(name, polled, harmless(view.key.meter), state)
                 name = polled = ""
             for outage in account.outages:
-                table.add_row(name, polled, Text(outage.cause, "red"), outage.detail)
+                others = f" (and {outage.more} more: see `budgetd poll {account.name}`)" if outage.more else ""
+                table.add_row(name, polled, Text(outage.cause, "red"), outage.detail + others)
                 name = polled = ""
             if name:
                 table.add_row(name, polled, "", "nothing read yet")

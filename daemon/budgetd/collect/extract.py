@@ -106,4 +106,7 @@ def _limit(outages: list[Outage]) -> tuple[Outage, ...]:
     if len(unique) <= MOST_OUTAGES:
         return unique
     first, rest = unique[: MOST_OUTAGES - 1], unique[MOST_OUTAGES - 1 :]
-    return (*first, Outage(request=rest[0].request, cause=Cause.MALFORMED, detail=f"and {len(rest)} more"))
+    return (
+        *first,
+        Outage(request=rest[0].request, cause=Cause.MALFORMED, detail=f"and {len(rest)} more", more=len(rest) - 1),
+    )

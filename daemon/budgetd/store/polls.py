@@ -1,7 +1,7 @@
 """What polls leave: the latest readings, their history, outages, and when each account is due again."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -154,12 +154,16 @@ def _record_outages(
     before = open_outages.get(poll.account, {})
     now: dict[tuple[str, str], Outage] = {}
     for outage in poll.outages:
-        now.setdefault((outage.request, outage.cause), outage)
+        first = now.get((outage.request, outage.cause))
+        one = replace(first, more=first.more + 1 + outage.more) if first else outage
+        now[outage.request, outage.cause] = one
     for key, row in before.items():
-        if key not in now:
+        until_at, more = (None, now[key].more) if key in now else (at(poll.at), row["more"])
+        if (until_at, more) != (None, row["more"]):
             db.execute(
-                "UPDATE outages SET until_at = ? WHERE account = ? AND request = ? AND cause = ? AND from_at = ?",
-                [at(poll.at), poll.account, *key, row["from_at"]],
+                "UPDATE outages SET until_at = ?, more = ?"
+                " WHERE account = ? AND request = ? AND cause = ? AND from_at = ?",
+                [until_at, more, poll.account, *key, row["from_at"]],
             )
     began = [
         {
@@ -169,6 +173,7 @@ def _record_outages(
             "from_at": at(poll.at),
             "until_at": None,
             "detail": outage.detail,
+            "more": outage.more,
         }
         for key, outage in now.items()
         if key not in before

@@ -24,7 +24,7 @@ CREATE TABLE history (
     PRIMARY KEY (account, meter, from_at)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE outages (
-    account TEXT, request TEXT, cause TEXT, from_at TEXT, until_at TEXT, detail TEXT NOT NULL,
+    account TEXT, request TEXT, cause TEXT, from_at TEXT, until_at TEXT, detail TEXT NOT NULL, more INTEGER NOT NULL,
     PRIMARY KEY (account, request, cause, from_at)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX outages_open ON outages (account) WHERE until_at IS NULL;

@@ -119,7 +119,7 @@ def load_episodes(
 def _accounts(db: Store) -> dict[str, AccountStatus]:
     outages: dict[str, list[Outage]] = {}
     for row in db.query("SELECT * FROM outages WHERE until_at IS NULL ORDER BY from_at, request"):
-        outage = Outage(request=row["request"], cause=Cause(row["cause"]), detail=row["detail"])
+        outage = Outage(request=row["request"], cause=Cause(row["cause"]), detail=row["detail"], more=row["more"])
         outages.setdefault(row["account"], []).append(outage)
     readings: dict[str, list[Reading]] = {}
     for row in db.query("SELECT * FROM latest ORDER BY account, meter"):
