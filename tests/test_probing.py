@@ -21,7 +21,7 @@ from budgetd.demo.loopback import Answer, Fault, HttpServer, Request
 from budgetd.errors import ConfigError
 from budgetd.http import Client
 from budgetd.planning import make_plan
-from budgetd.probing import Found, Probe, RequestSeen, probe
+from budgetd.probing import Found, ListSeen, Probe, RequestSeen, probe
 from budgetd_rules.polls import Cause
 from collecting import HEAD, KEY, NOW, PROVIDERS, make_provider
 from conftest import WriteConfig
@@ -56,6 +56,10 @@ def _load(folder: Path, text: str) -> Provider:
 
 def answers(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answering:
     return lambda _request: httpx.Response(status, json=body, headers=headers)
+
+
+def unread_of(seen: RequestSeen) -> list[str]:
+    return [f"{field.name} {field.type}" for field in seen.unread]
 
 
 def only(found: Probe) -> RequestSeen:
@@ -123,36 +127,63 @@ def test_the_poll_is_the_one_that_a_poll_would_have_been(tmp_path: Path) -> None
                 "x-turns",
                 "active-relationships",
                 "x-usage",
+                "x-left-over",
             )
         ),
         *(
             pytest.param(name, False, id=name)
-            for name in ("x-request-id", "server-timing", "x-generated", "x-return-to")
+            for name in ("x-request-id", "server-timing", "x-runtime", "x-xss-protection", "age", "content-length")
         ),
+        pytest.param("x-generated=soon", False, id="a text"),
         pytest.param("x-used", False, id="one that is mapped"),
     ],
 )
 def test_which_headers_are_perhaps_a_quota(name: str, perhaps: bool, tmp_path: Path) -> None:
-    seen = only(look(tmp_path, BALANCE, answers({"credits": {"left": 5}}, headers={name: "7"})))
+    name, _, text = name.partition("=")
+    seen = only(look(tmp_path, BALANCE, answers({"credits": {"left": 5}}, headers={name: text or "7"})))
     assert {header.name: header.perhaps for header in seen.headers}[name] is perhaps
 
 
 @pytest.mark.parametrize(
     ("body", "unread"),
     [
-        pytest.param({"credits": {"left": 5}}, (), id="all is read"),
+        pytest.param({"credits": {"left": 5}}, [], id="all is read"),
         pytest.param(
-            {"credits": {"left": 5, "bonus": {"a": 1}}, "plan": "x"}, ("credits.bonus", "plan"), id="some is not"
+            {"credits": {"left": 5, "bonus": {"a": 1}}, "plan": "x"},
+            ["credits.bonus object", "plan text"],
+            id="some is not",
         ),
-        pytest.param({"other": [1]}, ("other",), id="none is"),
+        pytest.param({"other": [1]}, ["other list"], id="none is"),
         pytest.param(
-            {f"{CANARY}@acme.example": 1, "4f1d2c3b5a": 2}, ("(2 more, whose names look like data)",), id="data"
+            {"a": 1.5, "b": "1.5", "c": False, "d": None},
+            ["a number", "b number as text", "c true or false", "d null"],
+            id="of which type they are",
+        ),
+        pytest.param(
+            {f"{CANARY}@acme.example": 1, "4f1d2c3b5a": 2}, ["(2 more, whose names look like data) "], id="data"
         ),
         pytest.param(json.loads('{"left": ' * 90 + '{"new": 1}' + "}" * 90), (), id="deeper than anything is"),
     ],
 )
-def test_fields_that_nothing_reads(body: object, unread: tuple[str, ...], tmp_path: Path) -> None:
-    assert only(look(tmp_path, BALANCE, answers(body))).unread == unread
+def test_fields_that_nothing_reads(body: object, unread: list[str], tmp_path: Path) -> None:
+    assert unread_of(only(look(tmp_path, BALANCE, answers(body)))) == unread
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "name", "near"),
+    [
+        pytest.param({"credits": {"left_now": 5}}, {}, "left", "credits.left_now", id="a field of a like name"),
+        pytest.param({"credits": {"left": None, "left_now": 5}}, {}, "left", None, id="it came, and is null"),
+        pytest.param({"owner": 5}, {}, "left", None, id="nothing like it"),
+        pytest.param({"credits": {"left": 5}}, {"x-used-mow": "5"}, "used", "x-used-mow", id="a header of a like name"),
+        pytest.param({"credits": {"left": 5}}, {"x-reset-id": "5"}, "resets", None, id="a header of no quota"),
+    ],
+)
+def test_what_came_under_another_name(
+    body: object, headers: dict[str, str], name: str, near: str | None, tmp_path: Path
+) -> None:
+    seen = only(look(tmp_path, BALANCE, answers(body, headers=headers)))
+    assert [value.near for value in seen.values if value.name == name] == [near]
 
 
 LIST = """
@@ -168,7 +199,22 @@ currency = "'EUR'"
 def test_lists_and_the_fields_of_their_items(tmp_path: Path) -> None:
     body = {"pots": [{"name": "a", "left": {"exactly": 5, "about": 5}, "size": 1}, {"name": "b"}]}
     seen = only(look(tmp_path, LIST, answers(body)))
-    assert (seen.lists, seen.unread) == ((("pots", 2),), ("pots[].left.about", "pots[].size"))
+    assert seen.lists == (ListSeen(meter="pots", place="pots", items=2, parts={"left.exactly": 1}),)
+    assert unread_of(seen) == ["pots[].left.about number", "pots[].size number"]
+
+
+@pytest.mark.parametrize(
+    ("body", "items"),
+    [
+        pytest.param({"pots": None}, None, id="null"),
+        pytest.param({"pots": 5}, None, id="no list"),
+        pytest.param({"pots": []}, 0, id="an empty one"),
+        pytest.param({"pots": [5, {"left": {"exactly": "x"}}]}, 2, id="items of another shape"),
+    ],
+)
+def test_lists_that_give_nothing(body: object, items: int | None, tmp_path: Path) -> None:
+    (listed,) = only(look(tmp_path, LIST, answers(body))).lists
+    assert (listed.items, listed.parts) == (items, {"left.exactly": 0})
 
 
 def test_what_is_ignored_by_name_and_the_names_of_an_object_are_no_news(tmp_path: Path) -> None:
@@ -180,9 +226,10 @@ each = "info.prices"
 key = "key"
 value = "item.value"
 """
-    body = {"id": 1, "prices": {"call": 1, "token": 2}, "fresh": {"id": 3}}
+    body = {"id": 1, "prices": {"call": 1, "token": 2, "gone": None}, "fresh": {"id": 3}}
     seen = only(look(tmp_path, rest, answers(body), head))
-    assert (seen.lists, seen.unread) == ((("price", 2),), ("fresh",))
+    assert seen.lists == (ListSeen(meter="price", place="prices", items=2, parts={"value": 2}),)
+    assert unread_of(seen) == ["fresh object"]
 
 
 CHAIN = """
@@ -269,7 +316,7 @@ def test_for_people(vendor: Path) -> None:
     )
     assert re.search(r"resets +absent +header x-reset", out)
     assert "perhaps a quota: map it? x-quota-left\n" in out
-    assert "fields that nothing reads: credits.secret, " in out
+    assert "fields that nothing reads: credits.secret (text), " in out
     assert re.search(r"credits +balance +remaining +5", out)
 
 
@@ -288,7 +335,7 @@ def test_as_json(vendor: Path) -> None:
 
 def test_an_account_that_is_none(vendor: Path) -> None:
     ran = CliRunner().invoke(app, ["probe", "b", "-c", str(vendor)])
-    assert str(ran.exception) == "no enabled account is named 'b'; known: a"
+    assert str(ran.exception) == "no account is named 'b'; known: a"
 
 
 # --- header names that the account knows better

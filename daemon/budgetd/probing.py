@@ -3,34 +3,27 @@
 Of what the vendor sends only the mapped values are kept; of all else, headers and fields, only the names.
 """
 
-import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from enum import StrEnum
-from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from budgetd.collect.answers import Outcome, Seen, State, Visit, find_raw
 from budgetd.collect.bodies import read_body
 from budgetd.collect.extract import conclude, converse
 from budgetd.collect.paths import Path, PathError
-from budgetd.collect.plans import Ask, Meter, RequestPlan, ValuePlan
+from budgetd.collect.plans import Ask, ItemPart, Meter, RequestPlan, ValuePlan
 from budgetd.collect.poll import send
 from budgetd.collect.provider import Provider
 from budgetd.collect.sources import Source
 from budgetd.collect.values import MalformedError
-from budgetd.drafts.leaves import DEEPEST, is_name
 from budgetd.http import Answer, Client, RequestFailedError
+from budgetd.leftovers import MOST_NAMES, FieldSeen, HeaderSeen, find_unread, name_headers
 from budgetd_rules.polls import Poll
 from budgetd_rules.values import UNKNOWN, Value
-
-_QUOTA_LIKE: Final = re.compile(
-    r"quota|rate-?limit|\brate\b|limit|remaining|\bturns?\b|relationship|\bcredits?\b|usage|\bused\b|balance|allowance",
-    re.IGNORECASE,
-)
-MOST_NAMES: Final = 200
 
 
 class Found(StrEnum):
@@ -43,23 +36,28 @@ class Found(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueSeen:
-    """`place` is the path, or the header that counted; `tried` are all header names of a value from headers."""
+    """`place` is the path, or the header that counted; `tried` are all header names of a value from headers.
+
+    `near` is something of a like name that came and that nothing reads, where the value itself did not come.
+    """
 
     name: str
     found: Found
     place: str
     tried: tuple[str, ...] = ()
+    near: str | None = None
     value: Value = UNKNOWN
     fault: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeaderSeen:
-    """Its name alone. `values` are those that it gave; `perhaps` marks a name that sounds of a quota, and gave none."""
+class ListSeen:
+    """What a meter fans out over: how many items, if there is a list, and in how many of them each part was read."""
 
-    name: str
-    values: tuple[str, ...]
-    perhaps: bool
+    meter: str
+    place: str
+    items: int | None
+    parts: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +81,8 @@ class RequestSeen:
     exchanges: tuple[Exchange, ...]
     values: tuple[ValueSeen, ...]
     headers: tuple[HeaderSeen, ...]
-    lists: tuple[tuple[str, int | None], ...]
-    unread: tuple[str, ...]
+    lists: tuple[ListSeen, ...]
+    unread: tuple[FieldSeen, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,20 +164,28 @@ def _look(
 ) -> RequestSeen:
     """`answer` is that of the first page."""
     document = read_body(plan, answer, visit.redact)[0] if answer else None
-    values = tuple(_look_for(visit, value, seen, document) for value in plan.values)
+    values = [_look_for(visit, value, seen, document) for value in plan.values]
+    headers = tuple(name_headers(plan, seen.headers))
     meters = [meter for meter in visit.provider.meters.values() if meter.each and meter.each.request == plan.name]
+    names = _names_read(visit.provider, plan) | _names_listed(meters, seen)
+    unread = tuple(field for field in find_unread(document, names) if field.name not in plan.ignored)[:MOST_NAMES]
     return RequestSeen(
         name=plan.name,
         exchanges=tuple(exchanges),
-        values=values,
-        headers=tuple(_name_headers(plan, seen.headers)),
-        lists=tuple((meter.name, _count(meter, seen)) for meter in meters),
-        unread=tuple(
-            name
-            for name in _unread(document, _names_read(visit.provider, plan) | _names_listed(meters, seen))
-            if name not in plan.ignored
-        )[:MOST_NAMES],
+        values=tuple(_suggest(value, headers, unread) for value in values),
+        headers=headers,
+        lists=tuple(_look_at(visit, meter, seen) for meter in meters),
+        unread=unread,
     )
+
+
+def _suggest(value: ValueSeen, headers: Sequence[HeaderSeen], unread: Sequence[FieldSeen]) -> ValueSeen:
+    """A vendor may have given it another name, and a guess of ours may have been wrong."""
+    if value.found is not Found.ABSENT:
+        return value
+    free = [one.name for one in headers if one.perhaps] if value.tried else [one.name for one in unread if one.type]
+    near = (get_close_matches(name, free, n=1, cutoff=0.75) for name in value.tried or (value.place,))
+    return replace(value, near=next((found[0] for found in near if found), None))
 
 
 def _look_for(visit: Visit, value: ValuePlan, seen: Seen, document: object) -> ValueSeen:
@@ -213,19 +219,27 @@ def _has(document: object, path: Path) -> bool:
     return True
 
 
-def _name_headers(plan: RequestPlan, headers: Mapping[str, str]) -> Iterator[HeaderSeen]:
-    given: dict[str, list[str]] = {}
-    for value in plan.values:
-        if value.header and (match := value.header.match(headers)):
-            given.setdefault(match, []).append(value.name)
-    for name in sorted(headers)[:MOST_NAMES]:
-        values = tuple(given.get(name, ()))
-        yield HeaderSeen(name=name, values=values, perhaps=not values and bool(_QUOTA_LIKE.search(name)))
+def _look_at(visit: Visit, meter: Meter, seen: Seen) -> ListSeen:
+    """Of an object each value that is there is an item, and its name the key."""
+    assert meter.each
+    found = _items(meter, seen)
+    if isinstance(found, dict):
+        found = [{"key": key, "value": body} for key, body in found.items() if body is not None]
+    bodies = found or []
+    parts = {part.path.text: part for field in meter.fields.values() for part in field.items.values()}
+    return ListSeen(
+        meter=meter.name,
+        place=meter.each.path.text,
+        items=None if found is None else len(found),
+        parts={text: sum(_is_read(visit, part, body) for body in bodies) for text, part in parts.items()},
+    )
 
 
-def _count(meter: Meter, seen: Seen) -> int | None:
-    items = _items(meter, seen)
-    return None if items is None else len(items)
+def _is_read(visit: Visit, part: ItemPart, body: object) -> bool:
+    try:
+        return part.reader.read(part.path.search(body), visit.now, visit.redact) is not UNKNOWN
+    except (PathError, MalformedError):
+        return False
 
 
 def _items(meter: Meter, seen: Seen) -> list[object] | dict[str, object] | None:
@@ -255,23 +269,3 @@ def _names_read(provider: Provider, plan: RequestPlan) -> frozenset[str]:
             paths += [meter.each.path, meter.each.key, *([meter.each.within.time] if meter.each.within else [])]
             paths += [part.path for field in meter.fields.values() for part in field.items.values()]
     return frozenset(names).union(*(path.fields for path in paths))
-
-
-def _unread(document: object, read: frozenset[str], before: str = "") -> Iterator[str]:
-    """The fields that nothing reads: the outermost names only, and of lists those of the first item."""
-    if isinstance(document, list):
-        if document and before.count(".") < DEEPEST:
-            yield from _unread(document[0], read, f"{before.removesuffix('.')}[].")
-        return
-    if not isinstance(document, Mapping) or before.count(".") >= DEEPEST:
-        return
-    hidden = 0
-    for name, value in document.items():
-        if name in read:
-            yield from _unread(value, read, f"{before}{name}.")
-        elif is_name(name):
-            yield before + name
-        else:
-            hidden += 1
-    if hidden:
-        yield f"{before}({hidden} more, whose names look like data)"

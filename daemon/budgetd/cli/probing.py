@@ -25,7 +25,7 @@ from budgetd.cli.tables import Printer
 from budgetd.collect.sources import Source
 from budgetd.http import Client
 from budgetd.planning import make_sources
-from budgetd.probing import Exchange, Found, Probe, RequestSeen, ValueSeen
+from budgetd.probing import Exchange, Found, ListSeen, Probe, RequestSeen, ValueSeen
 from budgetd.probing import probe as probe_once
 from budgetd_rules.encoding import write_value
 from budgetd_rules.meters import view
@@ -79,12 +79,15 @@ async def _probe(source: Source, now: datetime) -> Probe:
 def _tell(page: Page, one: RequestSeen) -> None:
     for line in _head(one):
         page.say(line, "bold")
-    if one.values:
+    if one.values or one.lists:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
         for column in ("value", "what came", "from"):
             table.add_column(column, overflow="fold")
         for value in one.values:
             table.add_row(value.name, Text(_what(page, value), style=_STYLES[value.found]), _where(value))
+        for listed in one.lists:
+            for name, what, place in _list_rows(listed):
+                table.add_row(name, what, place)
         page.console.print(table)
     for line in _rest(one):
         page.say(f"  {''.join(letter if letter.isprintable() else ' ' for letter in line)}")
@@ -111,7 +114,8 @@ def _outcome(exchange: Exchange) -> str:
 def _what(page: Page, value: ValueSeen) -> str:
     if value.found is Found.READ:
         return page.show(value.value)
-    return f"{value.found}: {value.fault}" if value.fault else str(value.found)
+    perhaps = f"; is it {value.near}?" if value.near else ""
+    return f"{value.found}: {value.fault}" if value.fault else f"{value.found}{perhaps}"
 
 
 def _where(value: ValueSeen) -> str:
@@ -123,10 +127,15 @@ def _where(value: ValueSeen) -> str:
     return f"header {' or '.join(others)}"
 
 
+def _list_rows(one: ListSeen) -> Iterator[tuple[str, str, str]]:
+    """The list, and what was read of its items."""
+    items = "not there" if one.items is None else "1 item" if one.items == 1 else f"{one.items} items"
+    yield f"{one.meter}/…", items, " ".join(one.place.split())
+    for text, count in one.parts.items() if one.items else ():
+        yield "", "in each" if count == one.items else f"in {count} of {one.items}", f"item.{text}"
+
+
 def _rest(one: RequestSeen) -> Iterator[str]:
-    for meter, count in one.lists:
-        items = "not there" if count is None else "1 item" if count == 1 else f"{count} items"
-        yield f"list of the meter {meter}: {items}"
     names = [header.name for header in one.headers]
     perhaps = [header.name for header in one.headers if header.perhaps]
     if names:
@@ -134,7 +143,8 @@ def _rest(one: RequestSeen) -> Iterator[str]:
     if perhaps:
         yield f"perhaps a quota: map it? {', '.join(perhaps)}"
     if one.unread:
-        yield f"fields that nothing reads: {', '.join(one.unread)}"
+        unread = (f"{field.name} ({field.type})" if field.type else field.name for field in one.unread)
+        yield f"fields that nothing reads: {', '.join(unread)}"
 
 
 # --- for scripts
@@ -163,13 +173,17 @@ def _request_json(one: RequestSeen) -> views.Json:
                 "tried": list(value.tried),
                 "read": write_value(value.value),
                 "fault": value.fault or None,
+                "near": value.near,
             }
             for value in one.values
         ],
-        "lists": [{"meter": meter, "items": count} for meter, count in one.lists],
+        "lists": [
+            {"meter": listed.meter, "place": listed.place, "items": listed.items, "read": dict(listed.parts)}
+            for listed in one.lists
+        ],
         "headers": [
             {"header": header.name, "values": list(header.values), "perhaps_a_quota": header.perhaps}
             for header in one.headers
         ],
-        "unread": list(one.unread),
+        "unread": [{"field": field.name, "type": field.type or None} for field in one.unread],
     }
