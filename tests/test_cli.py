@@ -147,7 +147,7 @@ def test_no_config_anywhere_says_where_it_looked(budgetd: Budgetd) -> None:
     assert ran.code == 78
     assert len(ran.errors) == 1
     assert ran.err.startswith("no config found: looked for /etc/budgetd/config.toml and ")
-    assert ran.err.endswith("give one with --config, or see `budgetd demo`\n")
+    assert ran.err.endswith("`budgetd init` writes one, --config names one\n")
 
 
 def test_the_config_is_found_by_the_environment(
@@ -485,11 +485,15 @@ def test_a_state_that_is_no_database_ends_with_1(
     assert (ran.code, ran.out, ran.errors) == (1, "", [f"{state}: {said}"])
 
 
-def test_a_state_that_is_a_folder_ends_with_1(budgetd: Budgetd, write_config: WriteConfig, tmp_path: Path) -> None:
+@pytest.mark.parametrize("verb", ["status", "check", "run"])
+def test_a_state_that_is_a_folder_ends_with_78(
+    verb: str, budgetd: Budgetd, write_config: WriteConfig, tmp_path: Path
+) -> None:
     (tmp_path / "x.db").mkdir()
-    ran = budgetd("status", "-c", write_config(f'[daemon]\nstate = "x.db"\n{GOOD}'))
-    assert (ran.code, ran.out, len(ran.errors)) == (1, "", 1)
-    assert ran.err.startswith(f"{tmp_path}/x.db: ")
+    path = write_config(f'[daemon]\nstate = "x.db"\n{GOOD}')
+    ran = budgetd(verb, "-c", path)
+    said = f"{path}: daemon.state: {tmp_path}/x.db is a folder; name a file in it"
+    assert (ran.code, ran.out, ran.errors) == (78, "", [said])
 
 
 @pytest.fixture

@@ -228,9 +228,9 @@ def test_before_the_daemon_has_run_it_is_recorded_all_the_same(act: Command, ven
 def test_without_a_store_to_record_it_nothing_is_sent(act: Command, vendor: Vendor, tmp_path: Path) -> None:
     for file in tmp_path.glob("budgetd.db*"):
         file.unlink()
-    (tmp_path / "budgetd.db").mkdir()
+    (tmp_path / "budgetd.db").write_text("no database")
     ran = act("companion", "portal", "--yes")
-    assert (ran.code, ran.said) == (1, f"{tmp_path}/budgetd.db: is a folder; the state is a file")
+    assert (ran.code, ran.said) == (1, f"{tmp_path}/budgetd.db: file is not a database")
     assert vendor.requests == []
 
 

@@ -200,10 +200,14 @@ ROUTE = '[[routes]]\nchannels = ["ops"]\n'
             id="steps of no field",
         ),
         # --- wrong types
-        pytest.param("accounts = 1", "accounts: expected a table, { name = value }, not a number", id="no accounts"),
+        pytest.param(
+            "accounts = 1",
+            "accounts: expected tables of their own, [accounts.NAME] each, not a number",
+            id="no accounts",
+        ),
         pytest.param(
             "[[accounts]]\nprovider = 'cekura'",
-            "accounts: expected a table, { name = value }, not a list",
+            "accounts: expected tables of their own, [accounts.NAME] each, not a list",
             id="accounts in double brackets",
         ),
         pytest.param(
@@ -425,9 +429,47 @@ ROUTE = '[[routes]]\nchannels = ["ops"]\n'
         ),
         pytest.param("[daemon]\nstate = 5", "daemon.state: expected text in quotes, not a number", id="a state of 5"),
         pytest.param(
-            f"{ACCOUNT}base_url = 'api.example'",
-            'accounts.voice.base_url: expected an address such as "https://api.example"',
-            id="an address without https",
+            f"{ACCOUNT}labels = 'team'",
+            "accounts.voice.labels: expected a table, { name = value }, not text",
+            id="a text for a table of texts",
+        ),
+        *(
+            pytest.param(
+                f"{ACCOUNT}base_url = '{text}'",
+                'accounts.voice.base_url: expected an address such as "https://api.example", or '
+                '"http://127.0.0.1:8080/v2"',
+                id=f"the address {text}",
+            )
+            for text in (
+                "api.example",
+                "ftp://api.example",
+                "https://",
+                "https://api.example:99999",
+                "https://api.example:x",
+                "https://api.example/?a=b",
+                "https://[api",
+                "https://api. example",
+            )
+        ),
+        *(
+            pytest.param(
+                ACCOUNT.replace('{ env = "KEY" }', f'"{text}"'),
+                'accounts.voice.api_key: a variable is not looked up in a text: write { env = "..." } with its name, '
+                "without $",
+                id=f"the key {text}",
+            )
+            for text in ("$CEKURA_KEY", "${CEKURA_KEY}", "${key}")
+        ),
+        pytest.param("[daemon]\nstate = '/'", "daemon.state: / is a folder; name a file in it", id="a folder"),
+        pytest.param(
+            "[daemon]\ninclude = ['/nosuch.toml']",
+            "daemon.include#1: /nosuch.toml is no file that is there",
+            id="a file of rules that there is not",
+        ),
+        pytest.param(
+            "[daemon]\ninclude = ['~nosuch-user/x.toml']",
+            "daemon.include#1: ~nosuch-user/x.toml has no home folder to begin with",
+            id="a file of rules of somebody that there is not",
         ),
         *(
             pytest.param(
@@ -729,7 +771,7 @@ class TestWithoutAName:
         assert error.value.problems == (
             (
                 f"no config found: looked for /etc/budgetd/config.toml and {own}; "
-                "give one with --config, or see `budgetd demo`"
+                "`budgetd init` writes one, --config names one"
             ),
         )
 

@@ -70,6 +70,7 @@ def test_dates(text: str, begin: int, end: int, dates: tuple[int, int]) -> None:
         pytest.param("sat sun", "expected quiet hours such as", id="days without a dash"),
         pytest.param("mon 20:00", "expected quiet hours such as", id="no end"),
         pytest.param("mon 20-07", "expected quiet hours such as", id="hours without minutes"),
+        pytest.param("22-7", "expected quiet hours such as", id="hours alone"),
         pytest.param("monday", "expected one of mon, tue, wed", id="a day's whole name"),
         pytest.param("mon-", "expected one of mon, tue, wed", id="no last day"),
         pytest.param("mon-fri-sun", "expected one of mon, tue, wed", id="three days"),

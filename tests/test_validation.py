@@ -123,7 +123,9 @@ def _problems(text: str) -> list[str]:
             id="blank",
         ),
         pytest.param(
-            "shelves = 1", "shelves: expected a table, { name = value }, not a number", id="a number for a mapping"
+            "shelves = 1",
+            "shelves: expected tables of their own, [shelves.NAME] each, not a number",
+            id="a number for a mapping",
         ),
         pytest.param(
             "shelf.items = [{colour = 'rad'}]",

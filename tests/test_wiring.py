@@ -107,11 +107,6 @@ def problems(path: Path) -> list[str]:
             ],
             id="a key with a line break in it",
         ),
-        pytest.param(
-            f"{ACCOUNT}base_url = 'https://'",
-            ["accounts.voice: the URL is none: it begins with https:// and a host"],
-            id="an address without a host",
-        ),
         # --- rules
         pytest.param(
             f"{ACCOUNT}[rules.low]\non = {{ kind = 'balance' }}",

@@ -221,4 +221,14 @@ def load_config(path: Path) -> Config:
         file = ConfigFile.model_validate(lay_under(tables, path))
     except ValidationError as error:
         raise ConfigError(problem_lines(error, ConfigFile, str(path))) from error
-    return Config(path=path, file=file, is_private=is_private, own_rules=frozenset(tables.get("rules", {})))
+    config = Config(path=path, file=file, is_private=is_private, own_rules=frozenset(tables.get("rules", {})))
+    if _is_folder(config.state):
+        raise ConfigError([config.problem("daemon.state", f"{config.state} is a folder; name a file in it")])
+    return config
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # who opens it says why it can't be
+        return False

@@ -1,6 +1,7 @@
 """Where secrets come from, and the type that keeps them from being printed."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
@@ -10,6 +11,8 @@ from pydantic_core import CoreSchema, core_schema
 from budgetd.durations import Duration
 
 SOURCES: Final = '{ env = "..." }, { file = "..." } or { credential = "..." }'
+# What a shell would look up; no key is a dollar and a name in capitals.
+_VARIABLE: Final = re.compile(r"\$[A-Z_][A-Z0-9_]*|\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 LARGEST: Final = 65_536
 """Bytes: no key is as long, and /dev/zero has no end."""
 
@@ -50,6 +53,8 @@ class Secret:
             raise ValueError(f"expected {SOURCES}, or the secret itself in quotes")
         if not value.strip():
             raise ValueError("is empty")
+        if _VARIABLE.fullmatch(value.strip()):
+            raise ValueError('a variable is not looked up in a text: write { env = "..." } with its name, without $')
         return cls(value.strip())
 
     def __reduce__(self) -> str | tuple[object, ...]:

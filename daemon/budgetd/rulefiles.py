@@ -89,11 +89,17 @@ def _files(entry: str, path: Path, where: str) -> list[Path]:
         if name not in packs:
             raise ConfigError([f"{where}: no pack is named {name!r}{did_you_mean(name, list(packs))}"])
         return [packs[name]]
-    if any(mark in entry for mark in "*?["):
+    try:
         pattern = Path(entry).expanduser()
+    except RuntimeError as error:  # `~` of somebody whom the system does not know
+        raise ConfigError([f"{where}: {entry} has no home folder to begin with"]) from error
+    if any(mark in entry for mark in "*?["):
         folder = Path(pattern.anchor) if pattern.is_absolute() else path.parent
         return sorted(folder.glob(str(pattern.relative_to(pattern.anchor))))
-    return [path.parent / Path(entry).expanduser()]
+    file = path.parent / pattern
+    if not file.is_file():
+        raise ConfigError([f"{where}: {file} is no file that is there"])
+    return [file]
 
 
 def _rules_of(layer: Path) -> dict[str, Any]:

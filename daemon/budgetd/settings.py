@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
@@ -53,10 +54,14 @@ def _database(path: Path) -> Path:
 
 
 def _web_address(text: str) -> str:
-    if not text.startswith(("https://", "http://")) or any(character.isspace() for character in text):
-        raise ValueError('expected an address such as "https://api.example"')
     if any(sign in text for sign in "?#@"):  # a path is put behind it, and a user's password would be shown
         raise ValueError("takes neither a query nor a user: only https://host, and a path where all paths are below it")
+    try:
+        parts = urlsplit(text)
+        if parts.port == 0 or parts.scheme not in ("https", "http") or not parts.hostname or any(map(str.isspace, text)):
+            raise ValueError
+    except ValueError as error:  # also for a port that can be none
+        raise ValueError('expected an address such as "https://api.example", or "http://127.0.0.1:8080/v2"') from error
     return text.rstrip("/")
 
 

@@ -107,6 +107,13 @@ def _what(found: Found, model: type[BaseModel], keys: Keys) -> str:
     return message[0].lower() + message[1:]
 
 
+def _no_mapping(found: Found, model: type[BaseModel], keys: Keys) -> str:
+    held = "a table, { name = value }"
+    if any(_fields(model, [*keys, "NAME"])):
+        held = f"tables of their own, [{key_path(keys)}.NAME] each"
+    return f"expected {held}, not {_kind_of(found['input'])}"
+
+
 _EXPECTED: Final[Mapping[str, str]] = {
     "string_type": "text in quotes",
     "path_type": "text in quotes",
@@ -114,7 +121,6 @@ _EXPECTED: Final[Mapping[str, str]] = {
     "decimal_type": "a number",
     "decimal_parsing": "a number",
     "int_type": "a whole number",
-    "dict_type": "a table, { name = value }",
 }
 
 
@@ -173,6 +179,8 @@ _SAY: Final[Mapping[str, Callable[[Found, type[BaseModel], Keys], str]]] = {
     "model_attributes_type": _no_table,
     "tuple_type": _no_list,
     "list_type": _no_list,
+    "dict_type": _no_mapping,
+    "mapping_type": _no_mapping,
     "enum": _none_of,
     "literal_error": _none_of,
     "value_error": lambda found, _model, _keys: str(found["ctx"]["error"]),

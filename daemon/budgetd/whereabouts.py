@@ -22,7 +22,7 @@ def find_config(given: Path | None) -> Path:
         if _is_there(path):
             return path
     raise ConfigError(
-        [f"no config found: looked for {' and '.join(map(str, usual))}; give one with --config, or see `budgetd demo`"]
+        [f"no config found: looked for {' and '.join(map(str, usual))}; `budgetd init` writes one, --config names one"]
     )
 
 

@@ -99,10 +99,11 @@ def parse_range(text: object) -> Range:
     words = text.lower().split() if isinstance(text, str) else []
     times = words.pop() if words and ":" in words[-1] else ""
     days = words.pop() if words else ""
-    if words or not (times or days):
+    is_date = days[:1].isdigit()
+    if words or not (times or days) or (is_date and not days[:4].isdigit()):
         raise ValueError(_EXPECTED)
     begin, end = _times(times) if times else (timedelta(0), _DAY)
-    if days[:1].isdigit():
+    if is_date:
         return Range(begin=begin, end=end, dates=_dates(days))
     return Range(begin=begin, end=end, weekdays=parse_weekdays(days))
 

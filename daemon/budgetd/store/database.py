@@ -171,7 +171,6 @@ def _translated(path: Path | None = None) -> Iterator[None]:
     except _OUR_OWN_FAULT:
         raise
     except sqlite3.Error as error:
-        is_folder = path is not None and path.is_dir()
-        raise StoreError(f"{where}{'is a folder; the state is a file' if is_folder else error}") from error
+        raise StoreError(f"{where}{error}") from error
     except OSError as error:
         raise StoreError(f"{where}{error.strerror}") from error
