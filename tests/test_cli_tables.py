@@ -8,6 +8,8 @@ from datetime import UTC
 import pytest
 from rich.console import Console
 
+from budgetd.cli.invocation import make_console
+from budgetd.cli.layout import make_table, print_table
 from budgetd.cli.tables import Printer
 from budgetd.store.status import AccountStatus, EpisodeStatus
 from budgetd_rules.kinds import Kind
@@ -44,6 +46,39 @@ def test_a_long_list_in_poll() -> None:
         Poll(account="voice", provider="cekura", at=NOON, answered=frozenset(), readings=(), outages=()), views
     )
     assert _meters(out.getvalue()) == ["price/0", "price/1", "price/2", "price/… 3"]
+
+
+def test_the_state_does_not_repeat_the_meter() -> None:
+    out = io.StringIO()
+    views = [viewed(reading("cap/agents", Kind.CAP, unit="", value=20)), viewed(reading(remaining=5))]
+    _printer(out).accounts([(AccountStatus(name="voice"), None, views)], [])
+    assert re.findall(r"(cap/agents|credits) +(.*?) *$", out.getvalue(), re.MULTILINE) == [
+        ("cap/agents", "is 20"),
+        ("credits", "5 credits left"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("width", "lines"),
+    [
+        pytest.param(26, ["name         what", "─" * 26, "voice-prod   5 [red] are"], id="it fits"),
+        pytest.param(22, ["name: voice-prod", "what: 5 [red] are left", ""], id="too narrow: a line for each"),
+    ],
+)
+def test_a_table_that_does_not_fit(width: int, lines: list[str]) -> None:
+    out = io.StringIO()
+    table = make_table("name", "what")
+    table.add_row("voice-prod", "5 [red] are left")
+    print_table(Console(file=out, width=width, markup=False), table)
+    assert [line.rstrip() for line in out.getvalue().splitlines()][:3] == lines
+
+
+@pytest.mark.parametrize("text", ["[/red]", "[red]x", ":smile:", "[link=https://x.example]y"])
+def test_a_vendor_s_text_is_shown_as_it_came(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    table = make_table("what")
+    table.add_row(text)
+    print_table(make_console(), table)
+    assert text in capsys.readouterr().out
 
 
 def _printer(out: io.StringIO) -> Printer:

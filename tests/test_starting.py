@@ -334,6 +334,21 @@ def test_a_file_that_is_rewritten_stays_as_private_as_it_was_and_a_link_a_link(t
     assert (real.read_text(), stat.S_IMODE(real.stat().st_mode), link.is_symlink()) == ("b", 0o640, True)
 
 
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        pytest.param("file/config.toml", "can't be written: {}/file: is no folder", id="below a file"),
+        pytest.param("file/a/b.toml", "can't be written: {}/file: is no folder", id="further below a file"),
+        pytest.param("", "is a folder; name a file in it, such as {}/config.toml", id="a folder"),
+    ],
+)
+def test_a_place_that_can_not_be_written_is_said_before_all_else(place: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    ran = CliRunner().invoke(app, ["init", "-c", str(tmp_path / place)])
+    assert isinstance(ran.exception, BudgetdError)
+    assert str(ran.exception) == f"{tmp_path / place}: {said.format(tmp_path)}"
+
+
 def test_a_folder_that_can_not_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BudgetdError, match="can't be written"):

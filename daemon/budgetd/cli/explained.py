@@ -4,11 +4,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from budgetd.cli.layout import make_table, print_table
 from budgetd.durations import format_duration
 from budgetd.store.explain import OwedNotice, Spell, Stored
 from budgetd_rules.explanation import Explanation, Routed
@@ -85,9 +84,7 @@ def tell_left_out(page: Page, others: Sequence[Explanation]) -> None:
 
 
 def tell_history(page: Page, headline: str, spells: Iterable[tuple[Spell, Value]]) -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in ("from", "until", headline or "headline", "changed"):
-        table.add_column(column, overflow="fold")
+    table = make_table("from", "until", headline or "headline", "changed")
     for spell, value in spells:
         changed = [
             f"{name} {page.show(before)} before, {page.show(now)} now" for name, (before, now) in spell.changed.items()
@@ -96,7 +93,7 @@ def tell_history(page: Page, headline: str, spells: Iterable[tuple[Spell, Value]
         table.add_row(
             page.when(spell.from_at), page.when(spell.until_at), page.show(value), "; ".join(changed) or first
         )
-    page.console.print(table)
+    print_table(page.console, table)
 
 
 def _state(page: Page, one: Explanation) -> Iterable[str]:
@@ -221,9 +218,7 @@ def _episode(page: Page, episode: Episode) -> str:
 
 
 def _notices(page: Page, notices: Iterable[OwedNotice]) -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in ("change", "channel", "state", "reason", "tries", "next try"):
-        table.add_column(column, overflow="fold")
+    table = make_table("change", "channel", "state", "reason", "tries", "next try")
     for one in notices:
         what = f"{one.kind} {one.level.label}" if one.level is not None else one.kind
         state = f"{one.state} {page.when(one.settled_at)}" if one.settled_at else one.state
@@ -232,7 +227,7 @@ def _notices(page: Page, notices: Iterable[OwedNotice]) -> None:
         next_ = page.when(one.next_try_at) if one.next_try_at else "never"
         reason = one.reason or ("only if nobody acks" if one.delay and one.next_try_at else "")
         table.add_row(what, one.channel, state, reason, tries + error, next_)
-    page.console.print(table)
+    print_table(page.console, table)
 
 
 def headline_at_end(spell: Spell, key: MeterKey, kind: Kind | None) -> Value:

@@ -118,8 +118,10 @@ def list_holds(
     found = holds.load_holds(db, now, ended_too=ended_too) if db else []
     if as_json:
         print_json([views.hold_json(hold) for hold in found])
-    else:
+    elif found:
         make_printer(outline, now).holds(found)
+    else:
+        print("no acks or silences" if ended_too else "no acks or silences are active")
 
 
 @holds_app.command("end")

@@ -102,9 +102,12 @@ def make_printer(outline: Outline, now: datetime) -> Printer:
 
 
 def make_console() -> Console:
-    """As wide as the terminal; where there is none, wide enough that nothing has to be folded."""
+    """As wide as the terminal; where there is none, wide enough that nothing has to be folded.
+
+    A vendor's text is shown as it is: what stands in brackets there is no markup of ours.
+    """
     fits = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console() if fits else Console(width=WIDTH_OF_A_PIPE)
+    return Console(width=None if fits else WIDTH_OF_A_PIPE, markup=False, emoji=False, highlight=False)
 
 
 def print_json(shape: Any) -> None:  # noqa: ANN401 - whatever JSON has

@@ -6,8 +6,6 @@ from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from budgetd import views
@@ -21,6 +19,7 @@ from budgetd.cli.invocation import (
     read_clock,
     require_accounts,
 )
+from budgetd.cli.layout import make_table, print_table
 from budgetd.cli.tables import Printer
 from budgetd.collect.sources import Source
 from budgetd.http import Client
@@ -80,15 +79,13 @@ def _tell(page: Page, one: RequestSeen) -> None:
     for line in _head(one):
         page.say(line, "bold")
     if one.values or one.lists:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        for column in ("value", "what came", "from"):
-            table.add_column(column, overflow="fold")
+        table = make_table("value", "what came", "from")
         for value in one.values:
             table.add_row(value.name, Text(_what(page, value), style=_STYLES[value.found]), _where(value))
         for listed in one.lists:
             for name, what, place in _list_rows(listed):
                 table.add_row(name, what, place)
-        page.console.print(table)
+        print_table(page.console, table)
     for line in _rest(one):
         page.say(f"  {''.join(letter if letter.isprintable() else ' ' for letter in line)}")
     page.say("")

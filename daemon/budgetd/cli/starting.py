@@ -15,7 +15,7 @@ from budgetd.cli.wishes import SecretWish, Wish, read_params
 from budgetd.collect.provider import load_shelf
 from budgetd.config import Config, ConfigFile, load_config
 from budgetd.drafts.config_text import AccountDraft, ChannelDraft, RuleDraft, added_text, config_text, draft_rules
-from budgetd.drafts.files import PRIVATE, rewrite_file, write_file
+from budgetd.drafts.files import PRIVATE, require_writable, rewrite_file, write_file
 from budgetd.drafts.kept import write_kept
 from budgetd.drafts.trial import trial_config
 from budgetd.errors import BudgetdError, ConfigError, UsageError
@@ -82,6 +82,7 @@ class _Start:
     def __init__(self, wish: Wish) -> None:
         self._wish = wish
         self._target = default_config(wish.config)
+        require_writable(self._target)
         self._before, self._taken = "", ConfigFile()
         if wish.adds:
             config = load_config(self._target)

@@ -5,11 +5,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Final
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from budgetd.cli.layout import make_table, print_table
 from budgetd.collect.plans import Meter, Param
 from budgetd.collect.provider import Provider
 from budgetd.durations import format_duration
@@ -48,26 +47,20 @@ class Printer:
     def say(self, text: str, style: str = "") -> None:
         self._console.print(Text(text, style=style), soft_wrap=True)
 
-    def _table(self, *columns: str) -> Table:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        for column in columns:
-            table.add_column(column, overflow="fold")
-        return table
-
     def _when(self, at: datetime | None) -> str:
         return moment(at, self._zone, self._now) if at else "never"
 
     def started(self, started: Iterable[Started]) -> None:
-        table = self._table("when", "account", "action", "with", "by", "ended", "detail")
+        table = make_table("when", "account", "action", "with", "by", "ended", "detail")
         for one in started:
             args = ", ".join(f"{name} {value}" for name, value in one.args.items())
             table.add_row(self._when(one.at), one.account, one.action, args, one.by, one.ending, one.detail)
-        self._console.print(table)
+        print_table(self._console, table)
 
     def poll(self, poll: Poll, views: Sequence[View]) -> None:
         """Every field that is known, in the order of the kind; of many meters of one list the first."""
         self.say(f"{poll.account} ({poll.provider})", "bold")
-        table = self._table("meter", "kind", "field", "value")
+        table = make_table("meter", "kind", "field", "value")
         for view, more in _shorten(views):
             if more:
                 table.add_row(f"{family(view.key.meter)}/…", view.reading.kind, "", _more(more))
@@ -78,7 +71,7 @@ class Printer:
                 if value is not UNKNOWN or number == 0:
                     table.add_row(harmless(view.key.meter), view.reading.kind, name, text)
         if views:
-            self._console.print(table)
+            print_table(self._console, table)
         self._outages(poll.outages)
         self.say("")
 
@@ -91,7 +84,7 @@ class Printer:
     ) -> None:
         """Each with the account that it is the same as, if any; a meter with an episode is always shown."""
         alarming = {one.episode.key.of_meter for one in episodes}
-        table = self._table("account", "last poll", "meter", "state")
+        table = make_table("account", "last poll", "meter", "state")
         for account, same_as, views in accounts:
             name, polled = account.name, self._when(account.last_poll)
             if same_as is not None:
@@ -102,8 +95,10 @@ class Printer:
                     table.add_row(name, polled, f"{family(view.key.meter)}/…", _more(more))
                     continue
                 stale = f", as last read {self._when(view.reading.as_of)}" if view.stale else ""
-                state = describe(view, self._zone, self._now) + stale
-                table.add_row(name, polled, harmless(view.key.meter), state)
+                meter = harmless(view.key.meter)
+                # Its name stands beside it already.
+                state = describe(view, self._zone, self._now).removeprefix(meter).lstrip(": ")
+                table.add_row(name, polled, meter, state + stale)
                 name = polled = ""
             for outage in account.outages:
                 others = f" (and {outage.more} more: see `budgetd poll {account.name}`)" if outage.more else ""
@@ -111,10 +106,10 @@ class Printer:
                 name = polled = ""
             if name:
                 table.add_row(name, polled, "", "nothing read yet")
-        self._console.print(table)
+        print_table(self._console, table)
 
     def episodes(self, episodes: Iterable[EpisodeStatus]) -> None:
-        table = self._table("episode", "level", "rule", "account", "meter", "since", "until")
+        table = make_table("episode", "level", "rule", "account", "meter", "since", "until")
         for one in episodes:
             episode = one.episode
             level = Text(episode.level.label, _STYLES[episode.level] if not episode.ended_at else "dim")
@@ -122,7 +117,7 @@ class Printer:
             until = self._when(episode.ended_at) if episode.ended_at else ("parked" if one.parked else "open") + marks
             since = self._when(episode.opened_at)
             table.add_row(episode.id, level, *episode.key[:2], harmless(episode.key.meter), since, until)
-        self._console.print(table)
+        print_table(self._console, table)
 
     def course(self, one: EpisodeStatus) -> None:
         """One episode whole: what happened, whom it was told, and in which words."""
@@ -148,12 +143,12 @@ class Printer:
                 self.say(f"        {line}", "dim")
 
     def holds(self, holds: Iterable[Hold]) -> None:
-        table = self._table("hold", "kind", "of", "until", "by", "comment")
+        table = make_table("hold", "kind", "of", "until", "by", "comment")
         for hold in holds:
             until = self._when(hold.until_at) if hold.until_at else "worse" if hold.worse_than else "resolved"
             ended = f"ended {self._when(hold.ended_at)}" if hold.ended_at else until
             table.add_row(hold.id, hold.kind, _matcher(hold), ended, hold.by, harmless(hold.comment))
-        self._console.print(table)
+        print_table(self._console, table)
 
     def channels(
         self,
@@ -162,7 +157,7 @@ class Printer:
         coming: Mapping[str, Mapping[Report, datetime]],
     ) -> None:
         """`quiet` has those that are quiet now, and until when; `coming` those with appointments."""
-        table = self._table("channel", "last success", "waiting", "held", "dead", "last error")
+        table = make_table("channel", "last success", "waiting", "held", "dead", "last error")
         if coming:
             table.add_column("next")
         for one in channels:
@@ -172,7 +167,7 @@ class Printer:
             next_ = ", ".join(f"{report} {self._when(at)}" for report, at in coming.get(one.name, {}).items())
             cells = [one.last_error or "", next_] if coming else [one.last_error or ""]
             table.add_row(one.name, self._when(one.last_success), *counts, *cells)
-        self._console.print(table)
+        print_table(self._console, table)
 
     def heartbeat(self, last: LastHeartbeat | None) -> None:
         sent = self._when(last.sent_at) if last else "never"
@@ -181,7 +176,7 @@ class Printer:
             self.say(f"{last.problem} (at {self._when(last.checked_at)})", "bold red")
 
     def outbox(self, entries: Iterable[Entry]) -> None:
-        table = self._table("notice", "what", "state", "since", "tries", "next try", "why, or the last error")
+        table = make_table("notice", "what", "state", "since", "tries", "next try", "why, or the last error")
         for one in entries:
             state = Text(one.state, _STATE_STYLES.get(one.state, ""))
             next_ = self._when(one.next_try_at) if one.next_try_at else ""
@@ -189,15 +184,15 @@ class Printer:
             # As it stands: ids in it are there to be typed.
             told = Text(one_line(why, _LONGEST_WHY))
             table.add_row(one.id, _what(one), state, self._when(one.since), str(one.tries), next_, told)
-        self._console.print(table)
+        print_table(self._console, table)
 
     def providers(self, providers: Iterable[Provider]) -> None:
-        table = self._table("provider", "vendor", "what is read", "evidence")
+        table = make_table("provider", "vendor", "what is read", "evidence")
         for one in providers:
             names = list(map(_name, one.meters.values()))
             more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
             table.add_row(one.name, one.title, ", ".join(names[:_MOST_NAMED]) + more, one.evidence)
-        self._console.print(table)
+        print_table(self._console, table)
 
     def provider(self, one: Provider) -> None:
         self.say(f"{one.name}: {one.title}", "bold")
@@ -211,11 +206,11 @@ class Printer:
         self.say(f"  docs:     {one.docs}")
         self.say(f"  evidence: {_EVIDENCE[one.evidence]}")
         self.say("")
-        table = self._table("meter", "kind", "unit", "fields")
+        table = make_table("meter", "kind", "unit", "fields")
         for meter in one.meters.values():
             fields = [name for name in KINDS[meter.kind].all if name in meter.gives]
             table.add_row(_name(meter), meter.kind, meter.unit, ", ".join(fields))
-        self._console.print(table)
+        print_table(self._console, table)
 
 
 _MOST_NAMED = 6

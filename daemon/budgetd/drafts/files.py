@@ -20,6 +20,16 @@ def require_free(path: Path, *, force: bool) -> None:
         raise UsageError(f"{path} is there already; --force replaces it")
 
 
+def require_writable(path: Path) -> None:
+    """Before any question is asked in vain. Raises BudgetdError."""
+    if path.is_dir():
+        raise BudgetdError(f"{path}: is a folder; name a file in it, such as {path / 'config.toml'}")
+    folder = next(one for one in path.absolute().parents if os.access(one, os.F_OK))
+    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        what = "nothing can be written in it" if folder.is_dir() else "is no folder"
+        raise BudgetdError(f"{path}: can't be written: {folder}: {what}")
+
+
 def write_file(path: Path, text: str, mode: int, *, force: bool) -> None:
     """Raises UsageError where the file is there already, and BudgetdError where it can't be written."""
     with _written_beside(path, text) as beside:
