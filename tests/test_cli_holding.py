@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from budgetd.cli.app import app
+from build import account, minutes, reading
 from house import House
 
 CONFIG = """
@@ -79,7 +80,7 @@ def test_a_silence_is_listed_and_shown(command: Command, episode: str) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        pytest.param(["ack", "zzzz"], "'zzzz' is to name one open episode; it names none", id="no such episode"),
+        pytest.param(["ack", "zzzz"], "no episode's id begins with 'zzzz'; known: ", id="no such episode"),
         pytest.param(["ack", ""], "", id="the only one, by no letter at all"),
         pytest.param(["silence", "--for", "4h"], "give --rule, --account, --meter or --label", id="of what"),
         pytest.param(
@@ -89,6 +90,10 @@ def test_a_silence_is_listed_and_shown(command: Command, episode: str) -> None:
             ["silence", "--for", "4h", "--rule", "low-credit"], "did you mean low-credits?", id="a misspelt rule"
         ),
         pytest.param(["silence", "--for", "4h", "--account", "vice"], "did you mean voice?", id="a misspelt account"),
+        pytest.param(["silence", "--for", "4h", "--meter", "credit"], "did you mean credits?", id="a misspelt meter"),
+        pytest.param(["silence", "--for", "4h", "--meter", "cap/agents"], "", id="an item of a meter"),
+        pytest.param(["silence", "--for", "4h", "--meter", "connection"], "", id="the connection"),
+        pytest.param(["silence", "--for", "4h", "--meter", "turns*"], "", id="a pattern of meters to come"),
         pytest.param(["silence", "--for", "4h", "--label", "team"], "--label: expected NAME=VALUE", id="no label"),
         pytest.param(["holds", "end", "zzzz"], "no active hold has the id 'zzzz'", id="no such hold"),
     ],
@@ -97,6 +102,24 @@ def test_bad_words(words: list[str], said: str, command: Command, episode: str) 
     code, out = command(*words)
     assert code == (2 if said else 0)
     assert said in out
+
+
+def test_what_has_ended_is_not_acked(command: Command, episode: str, tmp_path: Path) -> None:
+    house = House(tmp_path / "budgetd.db")
+    house.balance(600, minutes(5))
+    house.db.close()
+    assert command("ack", episode[:4]) == (2, f"the episode {episode} has ended: there is nothing to ack")
+    assert command("ack", "zzzz") == (2, "no episode's id begins with 'zzzz'; none is open")
+
+
+def test_an_ack_that_may_mean_several_names_them(command: Command, episode: str, tmp_path: Path) -> None:
+    house = House(tmp_path / "budgetd.db", accounts=[account(), account("other")])
+    house.read(reading(account="other", remaining=400))
+    house.judge(minutes(5))
+    ids = [id_ for (id_,) in house.rows("SELECT id FROM episodes ORDER BY opened_at, id")]
+    house.db.close()
+    assert command("ack", "") == (2, f"'' begins {', '.join(ids)}: write more of it")
+    assert command("ack", episode)[0] == 0
 
 
 @pytest.mark.parametrize(

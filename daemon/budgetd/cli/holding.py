@@ -16,6 +16,7 @@ from budgetd.cli.invocation import (
     print_json,
     read_clock,
     require_accounts,
+    require_known,
     require_rule,
 )
 from budgetd.durations import parse_positive_duration
@@ -26,7 +27,10 @@ from budgetd.store.database import Store
 from budgetd.store.status import load_episodes
 from budgetd.validation import did_you_mean
 from budgetd_rules.holds import Hold, HoldKind
-from budgetd_rules.ourselves import OURSELVES
+from budgetd_rules.memory import Episode
+from budgetd_rules.meters import family
+from budgetd_rules.ourselves import OURSELVES, own_meters
+from budgetd_rules.polls import CONNECTION
 from budgetd_rules.wording import moment
 
 holds_app: Final = typer.Typer(help="The acks and silences.", no_args_is_help=True)
@@ -45,24 +49,36 @@ def ack(
     """Say "I know" of an episode: no reminders, no escalation. Worse and over are still told."""
     outline, now = load_outline(config), read_clock()
     with appendable(outline) as db:
-        found = load_episodes(db, episode, outline.ruleset.accounts, now, ended_too=False)
-        open_ones = [one.episode for one in found if one.episode.ended_at is None]
-        if len(open_ones) != 1:
-            matches = ", ".join(one.id for one in open_ones) or "none"
-            raise UsageError(f"{episode!r} is to name one open episode; it names {matches}: see `budgetd episodes`")
+        acked = _open_episode(db, episode, outline, now)
         wanted = Hold(
             id="",
             kind=HoldKind.ACK,
-            episode=open_ones[0].id,
+            episode=acked.id,
             from_at=now,
             until_at=None if until in ("resolved", "worse") else _date(until, outline.zone, now),
-            worse_than=open_ones[0].level if until == "worse" else None,
+            worse_than=acked.level if until == "worse" else None,
             by=who(),
             comment=comment,
         )
         hold = holds.add_hold(db, wanted)
     ends = f"until {moment(hold.until_at, outline.zone, now)}" if hold.until_at else f"until it is {until}"
     print(f"{hold.id}: episode {hold.episode} is acked {ends}; `budgetd holds end {hold.id}` takes it back")
+
+
+def _open_episode(db: Store, named: str, outline: Outline, now: datetime) -> Episode:
+    """The only one whose id begins so."""
+    accounts = outline.ruleset.accounts
+    found = [one.episode for one in load_episodes(db, named, accounts, now, ended_too=True)]
+    open_ones = [episode for episode in found if episode.ended_at is None]
+    if len(open_ones) == 1:
+        return open_ones[0]
+    if open_ones:
+        raise UsageError(f"{named!r} begins {', '.join(one.id for one in open_ones)}: write more of it")
+    if found:
+        raise UsageError(f"the episode {found[0].id} has ended: there is nothing to ack")
+    ids = [one.episode.id for one in load_episodes(db, None, accounts, now, ended_too=False)]
+    hint = did_you_mean(named, ids, "`budgetd episodes` lists them" if ids else "none is open")
+    raise UsageError(f"no episode's id begins with {named!r}{hint}")
 
 
 def silence(
@@ -87,6 +103,10 @@ def silence(
         require_rule(rule, outline)
     if account not in (None, OURSELVES) and not _is_pattern(account):
         require_accounts([account], outline)
+    if meter is not None and not _is_pattern(meter):
+        families = {name for one in outline.accounts.values() for name in outline.providers[one.provider].meters}
+        known = [*sorted(families), CONNECTION, *own_meters(outline.routing.group_wait)]
+        require_known([family(meter)], [family(one) for one in known], "meter", "`budgetd status` lists them")
     wanted = Hold(
         id="",
         kind=HoldKind.SILENCE,

@@ -135,6 +135,6 @@ def _is_whole(given: str, notice: str) -> bool:
 
 
 def _tell(outline: Outline, found: Sequence[Entry], done: str) -> None:
-    what = "1 notice" if len(found) == 1 else f"{len(found)} notices"
+    what = "1 notice" if len(found) == 1 else f"{len(found)} notices" if found else "nothing waits; a failing channel"
     is_running = database.is_daemon_running(outline.config.state)
     print(f"{what} will be {done} {'within a second' if is_running else 'when the daemon runs, which it does not'}")
