@@ -16,7 +16,7 @@ from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import Episode, WatchKey
 from budgetd_rules.polls import Poll
 from budgetd_rules.rule import Level
-from build import NOON, reading, viewed
+from build import NOON, STALE_AFTER, minutes, reading, viewed
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,17 @@ def test_the_state_does_not_repeat_the_meter() -> None:
         ("cap/agents", "is 20"),
         ("credits", "5 credits left"),
     ]
+
+
+def test_what_is_stale_says_when_it_was_read() -> None:
+    out = io.StringIO()
+    now = NOON + 9 * STALE_AFTER
+    ends = reading("plan", Kind.SUBSCRIPTION, unit="", expires_at=minutes(60 * 24 * 40))
+    _printer(out).accounts(
+        [(AccountStatus(name="voice"), None, [viewed(reading(remaining=5), now), viewed(ends, now)])], []
+    )
+    assert "unknown credits left, last read 12:00 UTC" in out.getvalue()
+    assert re.search(r"ends in 40 days .*, as last read 12:00 UTC", out.getvalue())
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,8 @@ class Printer:
                 if more:
                     table.add_row(name, polled, f"{family(view.key.meter)}/…", _more(more))
                     continue
-                stale = f", as last read {self._when(view.reading.as_of)}" if view.stale else ""
+                as_last = "last" if view.headline is UNKNOWN else "as last"
+                stale = f", {as_last} read {self._when(view.reading.as_of)}" if view.stale else ""
                 meter = harmless(view.key.meter)
                 # Its name stands beside it already.
                 state = describe(view, self._zone, self._now).removeprefix(meter).lstrip(": ")
