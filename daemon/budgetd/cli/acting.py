@@ -43,7 +43,7 @@ def start_action(
         str | None, typer.Argument(metavar="ACTION", help="What to start. Without it: what can be.")
     ] = None,
     args: Annotated[list[str] | None, typer.Argument(metavar="NAME=VALUE", help="What it needs.")] = None,
-    is_sure: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before it is sent.")] = False,
+    is_sure: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -18,7 +18,7 @@ from budgetd_rules.messages import Message
 from budgetd_rules.rule import Level
 from budgetd_rules.samples import Sample, sample
 
-channels_app = typer.Typer(help="The channels that messages go to.", no_args_is_help=True)
+channels_app = typer.Typer(help="Send a test message through a channel.", no_args_is_help=True)
 
 _FORMATS: Final = {Format.TEXT: "plain text", Format.MARKDOWN: "Markdown", Format.HTML: "HTML"}
 

@@ -33,7 +33,7 @@ from budgetd_rules.ourselves import OURSELVES, own_meters
 from budgetd_rules.polls import CONNECTION
 from budgetd_rules.wording import moment
 
-holds_app: Final = typer.Typer(help="The acks and silences.", no_args_is_help=True)
+holds_app: Final = typer.Typer(help="List the acks and silences, or end one.", no_args_is_help=True)
 
 CommentOption = Annotated[str, typer.Option("--comment", "-m", metavar="TEXT", help="Why; shown with it.")]
 

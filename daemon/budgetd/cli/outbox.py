@@ -25,7 +25,7 @@ from budgetd.store.requests import EVERYTHING, Request, RequestKind, add_request
 from budgetd_rules.judgement import NoticeState
 
 outbox_app: Final = typer.Typer(
-    help="What is still to be told, and what could not be.",
+    help="List what is still to be told, or could not be.",
     invoke_without_command=True,
 )
 _LAST: Final = timedelta(days=7)

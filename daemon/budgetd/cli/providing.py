@@ -31,7 +31,11 @@ class _ListByDefault(TyperGroup):
         return super().parse_args(ctx, args if is_whole else ["list", *args])
 
 
-providers_app = typer.Typer(help="List the providers and what each one measures.", cls=_ListByDefault)
+providers_app = typer.Typer(
+    help="List the providers, show what one measures, or draft one.\n\n"
+    "`budgetd providers cekura` is short for `budgetd providers list cekura`.",
+    cls=_ListByDefault,
+)
 
 
 @providers_app.command("list")

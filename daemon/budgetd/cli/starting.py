@@ -28,29 +28,37 @@ _Name = Annotated[str | None, typer.Option(metavar="NAME", help="The vendor; `bu
 
 def init(
     provider: _Name = None,
-    account: Annotated[str | None, typer.Option(metavar="NAME", help="Its name; else that of the vendor.")] = None,
+    account: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The account's name; else that of the vendor.")
+    ] = None,
     key_env: Annotated[str | None, typer.Option(metavar="VARIABLE", help="The key is in this variable.")] = None,
     key_file: Annotated[str | None, typer.Option(metavar="PATH", help="The key is in this file.")] = None,
     key_credential: Annotated[str | None, typer.Option(metavar="NAME", help="The key is a systemd credential.")] = None,
     key_stdin: Annotated[bool, typer.Option("--key-stdin", help="The key is standard input's first line.")] = False,
-    param: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="What the vendor wants too.")] = None,
+    param: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="What else the vendor wants.")] = None,
     base_url: Annotated[str | None, typer.Option(metavar="URL", help="Another address for the vendor's API.")] = None,
     channel_name: Annotated[str | None, typer.Option(metavar="NAME", help="The channel's name; else ops.")] = None,
-    channel_env: Annotated[str | None, typer.Option(metavar="VARIABLE", help="Its Apprise URL is there.")] = None,
-    channel_file: Annotated[str | None, typer.Option(metavar="PATH", help="Its URL is in this file.")] = None,
-    channel_credential: Annotated[str | None, typer.Option(metavar="NAME", help="It is a systemd credential.")] = None,
-    channel_stdin: Annotated[bool, typer.Option("--channel-stdin", help="It is standard input's next line.")] = False,
+    channel_env: Annotated[
+        str | None, typer.Option(metavar="VARIABLE", help="Its Apprise URL is in this variable.")
+    ] = None,
+    channel_file: Annotated[str | None, typer.Option(metavar="PATH", help="Its Apprise URL is in this file.")] = None,
+    channel_credential: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Its URL is a systemd credential.")
+    ] = None,
+    channel_stdin: Annotated[
+        bool, typer.Option("--channel-stdin", help="Its URL is standard input's next line.")
+    ] = False,
     send: Annotated[bool, typer.Option("--send-test", help="Send a test message through the channel.")] = False,
     no_poll: Annotated[bool, typer.Option("--no-poll", help="Do not try the key.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a config that is there.")] = False,
     add: Annotated[bool, typer.Option("--add", help="Add an account at the end of the config that is there.")] = False,
     config: ConfigOption = None,
 ) -> None:
     """Write a first config. It asks for a vendor, a key and a channel, polls once, and proposes rules.
 
-    Keys and URLs go into files of their own that nobody else can read, or stay where they are. With options, or without
-    a terminal, it asks nothing.
+    Keys and URLs go into files of their own that nobody else can read, or stay where they are. What options say is not
+    asked; with --yes, or without a terminal, nothing is.
     """
     wish = Wish(
         asks=is_terminal() and not yes,
