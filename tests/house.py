@@ -190,8 +190,6 @@ class House:
         await outbox.finish(timedelta(seconds=10))
         await worker.run(db.close)
         worker.stop(0)
-        for channel in channels.values():
-            channel.close()
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         return list(self.db.execute(sql))

@@ -207,7 +207,6 @@ def test_a_channel_goes_through_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setenv("HTTP_PROXY", f"socks5h://{proxy.place}")
             channel = Channel("ops", Secret("json://receiver.acme.example/inbox"))
             sent = await channel.send(LETTER)
-            channel.close()
             return sent.outcome, proxy, there
 
     outcome, proxy, there = asyncio.run(go())

@@ -446,7 +446,6 @@ ROUTE = '[[routes]]\nchannels = ["ops"]\n'
                 "https://",
                 "https://api.example:99999",
                 "https://api.example:x",
-                "https://api.example/?a=b",
                 "https://[api",
                 "https://api. example",
             )

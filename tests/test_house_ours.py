@@ -64,7 +64,8 @@ def test_what_can_not_be_judged_keeps_back_no_other_and_is_said_over_restarts_on
     house.read(*(reading(account=one.name, remaining=900) for one in accounts))
     house.start(NOON)
     with write(house.db):
-        house.db.execute("UPDATE watches SET memory = 'no JSON' WHERE account = 'broken'")
+        columns = "rule, account, meter, memory"
+        house.db.execute(f"INSERT INTO watches ({columns}) VALUES ('low-credits', 'broken', 'credits', 'no JSON')")
     house.read(*(reading(account=one.name, remaining=50, as_of=minutes(5)) for one in accounts))
     assert [*house.judge(minutes(5)).broken] == ["broken"]
     house.judge(minutes(6))

@@ -162,7 +162,7 @@ def test_which_headers_are_perhaps_a_quota(name: str, perhaps: bool, tmp_path: P
         pytest.param(
             {f"{CANARY}@acme.example": 1, "4f1d2c3b5a": 2}, ["(2 more, whose names look like data) "], id="data"
         ),
-        pytest.param(json.loads('{"left": ' * 90 + '{"new": 1}' + "}" * 90), (), id="deeper than anything is"),
+        pytest.param(json.loads('{"left": ' * 90 + '{"new": 1}' + "}" * 90), [], id="deeper than anything is"),
     ],
 )
 def test_fields_that_nothing_reads(body: object, unread: list[str], tmp_path: Path) -> None:

@@ -230,8 +230,9 @@ def test_a_job_that_fails_is_logged_once_and_ends_nothing(tmp_path: Path, caplog
         return sum(record.message == text and vars(record)["job"] == "judge growth" for record in caplog.records)
 
     async def story(_service: Service) -> None:
-        await until(lambda: rows(plan, "SELECT 1 FROM watches") != [], "a judgement")
-        change(plan, "UPDATE watches SET memory = 'no JSON'")
+        await until(lambda: rows(plan, "SELECT 1 FROM latest WHERE account = 'growth'") != [], "a poll")
+        columns = "rule, account, meter, memory"
+        change(plan, f"INSERT INTO watches ({columns}) VALUES ('blind', 'growth', 'connection', 'no JSON')")
         await until(lambda: said("job failed") == 1, "the log line")
         await until(lambda: len(inbox.received) == 1, "the message")
         asked = vendor.asked

@@ -55,6 +55,7 @@ def test_without_a_standard_input_nothing_is_asked(
     monkeypatch.setattr(sys, "argv", ["budgetd", "init"])
     with pytest.raises(SystemExit) as caught:
         main()
+    sys.stdin.close()
     assert caught.value.code == 2
     assert "nothing is asked here: there is no terminal" in capsys.readouterr().err
 

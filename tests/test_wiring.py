@@ -732,7 +732,7 @@ def test_what_a_vendor_takes_is_kept_by_polling_less_often(
 
 def test_a_url_that_is_none_is_said_once(write_config: WriteConfig) -> None:
     (problem,) = problems(write_config(bees("base_url = 'https://'")))
-    assert problem.startswith("accounts.bee1: the URL is none")
+    assert problem.startswith("accounts.bee1.base_url: expected an address")
 
 
 def test_apprise_writes_no_url_to_the_screen(write_config: WriteConfig, capfd: pytest.CaptureFixture[str]) -> None:

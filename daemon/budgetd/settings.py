@@ -58,7 +58,8 @@ def _web_address(text: str) -> str:
         raise ValueError("takes neither a query nor a user: only https://host, and a path where all paths are below it")
     try:
         parts = urlsplit(text)
-        if parts.port == 0 or parts.scheme not in ("https", "http") or not parts.hostname or any(map(str.isspace, text)):
+        is_web = parts.scheme in ("https", "http") and parts.hostname
+        if not is_web or parts.port == 0 or any(map(str.isspace, text)):
             raise ValueError
     except ValueError as error:  # also for a port that can be none
         raise ValueError('expected an address such as "https://api.example", or "http://127.0.0.1:8080/v2"') from error
