@@ -43,9 +43,9 @@ def look_up(view: View, siblings: Siblings) -> Callable[[str], Value]:
     fields = view.fields
 
     def lookup(name: str) -> Value:
-        meter, dot, own = name.rpartition(".")
-        if not dot:
-            return fields.get(own, UNKNOWN)
+        if name in fields:
+            return fields[name]
+        meter, _, own = name.rpartition(".")
         sibling = siblings.get(meter)
         return sibling.fields.get(own, UNKNOWN) if sibling else UNKNOWN
 
@@ -64,9 +64,7 @@ def _not(truth: Truth) -> Truth:
 
 def next_change(reading: Reading, names: frozenset[str], now: datetime, stale_after: timedelta) -> datetime | None:
     """When one of these fields next changes by the clock alone, so that a rule on it is judged without a poll."""
-    instants = [instant(reading, now) for name, instant in _CLOCKED.items() if name in names]
-    if "blind" in names:
-        instants.append(_blindness(reading, now, stale_after))
+    instants = [_CLOCKED[name](reading, now, stale_after) for name in names & _CLOCKED.keys()]
     return min((instant for instant in instants if instant), default=None)
 
 
@@ -79,7 +77,7 @@ def _blindness(reading: Reading, now: datetime, stale_after: timedelta) -> datet
     return begins if now < begins <= retry_until else None
 
 
-def _expiry(reading: Reading, now: datetime) -> datetime | None:
+def _expiry(reading: Reading, now: datetime, _stale_after: timedelta) -> datetime | None:
     if isinstance(reading.fields.get("days_until_expiry"), Decimal):
         return _next_tick(reading.as_of, now)
     return _end(reading, "expires_at", now)
@@ -95,15 +93,16 @@ def _next_tick(anchor: datetime, now: datetime, period: timedelta = DAY) -> date
     return now + period - (now - anchor) % period
 
 
-def _minute(_reading: Reading, now: datetime) -> datetime:
+def _minute(_reading: Reading, now: datetime, _stale_after: timedelta) -> datetime:
     return now + HOUR / 60
 
 
-_CLOCKED: Mapping[str, Callable[[Reading, datetime], datetime | None]] = {
+_CLOCKED: Mapping[str, Callable[[Reading, datetime, timedelta], datetime | None]] = {
+    "blind": _blindness,
     "days_until_expiry": _expiry,
-    "days_until_change": lambda reading, now: _end(reading, "changes_at", now),
-    "days_until_due": lambda reading, now: _end(reading, "due_at", now),
-    "days_since_payment": lambda reading, now: _end(reading, "last_payment_at", now),
+    "days_until_change": lambda reading, now, _: _end(reading, "changes_at", now),
+    "days_until_due": lambda reading, now, _: _end(reading, "due_at", now),
+    "days_since_payment": lambda reading, now, _: _end(reading, "last_payment_at", now),
     "hours_since_success": _minute,
     "hours_until_reset": _minute,
 }

@@ -129,6 +129,7 @@ class Ruleset:
         self.rules = {rule.name: rule for rule in rules}
         self.accounts = {account.name: account for account in accounts}
         self.watching = cache(self._watching)
+        self.needs_history = cache(self._needs_history)
         # A thousand accounts with a rule each are a million pairs, nearly all of them for nothing.
         self._of_one: dict[str, list[Rule]] = {}
         self._of_many: list[Rule] = []
@@ -141,7 +142,7 @@ class Ruleset:
         rules = [*self._of_many, *self._of_one.get(key.account, ())]
         return tuple(rule for rule in rules if rule.watches(account, key.meter, kind))
 
-    def needs_history(self, key: MeterKey, kind: Kind) -> bool:
+    def _needs_history(self, key: MeterKey, kind: Kind) -> bool:
         """Whether a rule on this meter reads what only its past can tell."""
         return any(not FROM_HISTORY.isdisjoint(rule.own_names) for rule in self.watching(key, kind))
 
@@ -183,7 +184,7 @@ def judge(
         for view in meters.values():
             for rule in ruleset.watching(view.key, view.reading.kind):
                 key = WatchKey(rule.name, *view.key)
-                verdicts.step(rule, watches.get(key, Watch(key=key)), view, meters)
+                verdicts.step(rule, watches.get(key) or Watch(key=key), view, meters)
     for key, watch in watches.items():
         if key not in verdicts.reasons:
             verdicts.leave(watch, views.get(key.account, {}))

@@ -1,9 +1,11 @@
 """The kinds of meters, and the fields that each has: what a name means, and who says it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
 from budgetd_rules.values import ValueType
 
@@ -69,14 +71,15 @@ FIELD_TYPES: Final[Mapping[str, ValueType]] = MappingProxyType(
 )
 
 
-class KindFields(NamedTuple):
+@dataclass(frozen=True)
+class KindFields:
     """The fields of a kind: measured by the vendor, derived here, and the one to show when there is room for one."""
 
     measured: tuple[str, ...]
     derived: tuple[str, ...]
     headline: str
 
-    @property
+    @cached_property
     def all(self) -> tuple[str, ...]:
         return self.measured + self.derived
 

@@ -134,11 +134,10 @@ def view(reading: Reading, now: datetime, stale_after: timedelta, burn_per_day: 
     """The reading at `now`. A derived field that the vendor itself gave is the vendor's, only its days are aged."""
     stale = is_stale(reading, now, stale_after)
     fields: dict[str, Value] = dict.fromkeys(KINDS[reading.kind].all, UNKNOWN)
-    for name in fields.keys() & reading.fields.keys():
-        if not stale or name in _outlasting(reading):
-            fields[name] = reading.fields[name]
-    current = Reading(key=reading.key, kind=reading.kind, unit=reading.unit, as_of=reading.as_of, fields=fields)
-    derived = _DERIVE[reading.kind](current, reading, now)
+    for name, value in reading.fields.items():
+        if name in fields and (not stale or name in _outlasting(reading)):
+            fields[name] = value
+    derived = _DERIVE[reading.kind](fields, reading, now)
     for name, value in derived.items():
         if fields[name] is UNKNOWN:
             fields[name] = value
@@ -196,8 +195,13 @@ def _runway_days(remaining: Number, burn_per_day: Number) -> Number:
     return at_least_zero(divide(remaining, burn_per_day))
 
 
-def _balance(reading: Reading, _as_read: Reading, _now: datetime) -> dict[str, Value]:
-    remaining, granted, used = reading.number("remaining"), reading.number("granted"), reading.number("used")
+# --- by kind: from the fields as they stand, and from the reading for times, which outlast staleness
+
+Fields = Mapping[str, Value]
+
+
+def _balance(fields: Fields, _reading: Reading, _now: datetime) -> dict[str, Value]:
+    remaining, granted, used = (as_number(fields[name]) for name in ("remaining", "granted", "used"))
     # A share of a grant without limit means nothing: nought percent left would be a false alarm.
     remaining_percent = UNKNOWN if granted is UNLIMITED else percent(remaining, granted)
     used_percent = subtract(Decimal(100), remaining_percent)
@@ -208,13 +212,13 @@ def _balance(reading: Reading, _as_read: Reading, _now: datetime) -> dict[str, V
     }
 
 
-def _quota(reading: Reading, as_read: Reading, now: datetime) -> dict[str, Value]:
-    limit, used, remaining = reading.number("limit"), reading.number("used"), reading.number("remaining")
+def _quota(fields: Fields, reading: Reading, now: datetime) -> dict[str, Value]:
+    limit, used, remaining = (as_number(fields[name]) for name in ("limit", "used", "remaining"))
     if used is UNKNOWN:
         used = subtract(limit, remaining) if isinstance(limit, Decimal) else UNKNOWN
     if remaining is UNKNOWN:
         remaining = UNLIMITED if limit is UNLIMITED else subtract(limit, used)
-    resets_at = as_read.time("resets_at")
+    resets_at = reading.time("resets_at")
     return {
         "used": used,
         "remaining": remaining,
@@ -224,33 +228,33 @@ def _quota(reading: Reading, as_read: Reading, now: datetime) -> dict[str, Value
     }
 
 
-def _spend(reading: Reading, _as_read: Reading, _now: datetime) -> dict[str, Value]:
-    return {"used_percent": percent(reading.number("amount"), reading.number("limit"))}
+def _spend(fields: Fields, _reading: Reading, _now: datetime) -> dict[str, Value]:
+    return {"used_percent": percent(as_number(fields["amount"]), as_number(fields["limit"]))}
 
 
-def _subscription(_reading: Reading, as_read: Reading, now: datetime) -> dict[str, Value]:
-    changes_at, paid_at = as_read.time("changes_at"), as_read.time("last_payment_at")
+def _subscription(_fields: Fields, reading: Reading, now: datetime) -> dict[str, Value]:
+    changes_at, paid_at = reading.time("changes_at"), reading.time("last_payment_at")
     return {
         "days_until_change": days_until(changes_at, now) if changes_at else UNKNOWN,
         "days_since_payment": whole_days_since(paid_at, now) if paid_at else UNKNOWN,
     }
 
 
-def _charge(_reading: Reading, as_read: Reading, now: datetime) -> dict[str, Value]:
-    due_at = as_read.time("due_at")
+def _charge(_fields: Fields, reading: Reading, now: datetime) -> dict[str, Value]:
+    due_at = reading.time("due_at")
     return {"days_until_due": days_until(due_at, now) if due_at else UNKNOWN}
 
 
-def _cap(_reading: Reading, _as_read: Reading, _now: datetime) -> dict[str, Value]:
+def _cap(_fields: Fields, _reading: Reading, _now: datetime) -> dict[str, Value]:
     return {}
 
 
-def _connection(_reading: Reading, as_read: Reading, now: datetime) -> dict[str, Value]:
-    last_success_at = as_read.time("last_success_at")
+def _connection(_fields: Fields, reading: Reading, now: datetime) -> dict[str, Value]:
+    last_success_at = reading.time("last_success_at")
     return {"hours_since_success": hours_between(last_success_at, now) if last_success_at else UNKNOWN}
 
 
-_DERIVE: Final[Mapping[Kind, Callable[[Reading, Reading, datetime], dict[str, Value]]]] = {
+_DERIVE: Final[Mapping[Kind, Callable[[Fields, Reading, datetime], dict[str, Value]]]] = {
     Kind.BALANCE: _balance,
     Kind.QUOTA: _quota,
     Kind.SPEND: _spend,

@@ -63,6 +63,8 @@ def follow_currency(watch: Watch, view: View) -> tuple[Watch, bool]:
 
 def note_changes(rule: Rule, watch: Watch, view: View, now: datetime) -> tuple[Watch, Change | None]:
     """What `on_change` asks for: the first known value is the baseline, and unknown in between is skipped."""
+    if not rule.on_change:
+        return watch, None
     known = {name: value for name in rule.on_change if (value := view.fields.get(name, UNKNOWN)) is not UNKNOWN}
     changed = {name: value for name, value in known.items() if watch.known.get(name, value) != value}
     if known.items() <= watch.known.items():

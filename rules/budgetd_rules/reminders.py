@@ -48,7 +48,7 @@ def wake_at(rule: Rule, watch: Watch, reading: Reading, now: datetime, stale_aft
             if stretch.last > stretch.first
         ),
     ]
-    next_ = min((instant for instant in instants if instant is not None and instant > now), default=None)
+    next_ = min([instant for instant in instants if instant is not None and instant > now], default=None)
     if next_ and watch.wake_at and now < watch.wake_at <= next_:
         return watch.wake_at
     return next_

@@ -142,6 +142,8 @@ def _pend(
     rule: Rule, watch: Watch, verdict: Verdict, as_of: datetime, stale_after: timedelta
 ) -> Mapping[Level, Stretch]:
     """Only levels that have a `for` and are not told yet: a stretch is written at every reading."""
+    if not rule.sustain:
+        return {}
     told = watch.episode.level if watch.episode else Level.INFO
     pending = {}
     for level, truth in verdict.levels.items():
