@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from budgetd_rules.kinds import FIELD_TYPES
-from budgetd_rules.values import UNKNOWN, UNLIMITED, Unknown, Unlimited, Value, ValueType
+from budgetd_rules.values import UNKNOWN, UNLIMITED, Value, ValueType
 
 Written = str | bool | None
 
@@ -34,9 +34,9 @@ def write_value(value: Value) -> Written:
         return at(value)
     if isinstance(value, tuple):
         return ",".join(f"{number:f}" for number in value)
-    if isinstance(value, Unknown | Unlimited):
-        return None if value is UNKNOWN else "unlimited"
-    return value
+    if value is UNKNOWN:
+        return None
+    return "unlimited" if value is UNLIMITED else value
 
 
 def read_value(name: str, written: Written) -> Value:

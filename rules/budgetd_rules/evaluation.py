@@ -62,10 +62,12 @@ def _not(truth: Truth) -> Truth:
     return UNKNOWN if truth is UNKNOWN else not truth
 
 
-def next_change(reading: Reading, names: frozenset[str], now: datetime, stale_after: timedelta) -> datetime | None:
-    """When one of these fields next changes by the clock alone, so that a rule on it is judged without a poll."""
-    instants = [_CLOCKED[name](reading, now, stale_after) for name in names & _CLOCKED.keys()]
-    return min((instant for instant in instants if instant), default=None)
+def next_changes(reading: Reading, names: frozenset[str], now: datetime, stale_after: timedelta) -> list[datetime]:
+    """When these fields next change by the clock alone, so that a rule on them is judged without a poll."""
+    if names.isdisjoint(_CLOCKED):  # as nearly all are
+        return []
+    instants = (instant(reading, now, stale_after) for name, instant in _CLOCKED.items() if name in names)
+    return [instant for instant in instants if instant]
 
 
 def _blindness(reading: Reading, now: datetime, stale_after: timedelta) -> datetime | None:

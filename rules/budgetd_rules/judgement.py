@@ -130,6 +130,7 @@ class Ruleset:
         self.accounts = {account.name: account for account in accounts}
         self.watching = cache(self._watching)
         self.needs_history = cache(self._needs_history)
+        self.beginnings = cache(self._beginnings)
         # A thousand accounts with a rule each are a million pairs, nearly all of them for nothing.
         self._of_one: dict[str, list[Rule]] = {}
         self._of_many: list[Rule] = []
@@ -141,6 +142,10 @@ class Ruleset:
         account = self.accounts[key.account]
         rules = [*self._of_many, *self._of_one.get(key.account, ())]
         return tuple(rule for rule in rules if rule.watches(account, key.meter, kind))
+
+    def _beginnings(self, key: MeterKey, kind: Kind) -> tuple[tuple[Rule, Watch], ...]:
+        """The rules that watch the meter, each with the watch that it begins with."""
+        return tuple((rule, Watch(key=WatchKey(rule.name, *key))) for rule in self.watching(key, kind))
 
     def _needs_history(self, key: MeterKey, kind: Kind) -> bool:
         """Whether a rule on this meter reads what only its past can tell."""
@@ -182,9 +187,8 @@ def judge(
     verdicts = _Verdicts(ruleset=ruleset, routing=routing, told=told, heard=heard, now=now)
     for meters in views.values():
         for view in meters.values():
-            for rule in ruleset.watching(view.key, view.reading.kind):
-                key = WatchKey(rule.name, *view.key)
-                verdicts.step(rule, watches.get(key) or Watch(key=key), view, meters)
+            for rule, fresh in ruleset.beginnings(view.key, view.reading.kind):
+                verdicts.step(rule, watches.get(fresh.key, fresh), view, meters)
     for key, watch in watches.items():
         if key not in verdicts.reasons:
             verdicts.leave(watch, views.get(key.account, {}))

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from budgetd_rules.evaluation import next_change
+from budgetd_rules.evaluation import next_changes
 from budgetd_rules.memory import Reason, Watch
 from budgetd_rules.meters import HOUR, Reading, View
 from budgetd_rules.rule import Clockwork, Rule, Steps
@@ -36,19 +36,16 @@ def wake_at(rule: Rule, watch: Watch, reading: Reading, now: datetime, stale_aft
 
     What was set earlier stays while it lies ahead: to look too early costs nothing, to write at each reading does.
     """
-    # A reminder that something else has kept back is due in a minute.
-    reminder = next_reminder(rule, watch)
-    instants = [
-        next_change(reading, rule.own_names, now, stale_after),
-        max(reminder, now + HOUR / 60) if reminder else None,
-        watch.easing.first + rule.ease_for if watch.easing and watch.easing.last > watch.easing.first else None,
-        *(
-            stretch.first + rule.sustain[level]
-            for level, stretch in watch.pending.items()
-            if stretch.last > stretch.first
-        ),
-    ]
-    next_ = min([instant for instant in instants if instant is not None and instant > now], default=None)
+    instants = [*next_changes(reading, rule.own_names, now, stale_after)]
+    if reminder := next_reminder(rule, watch):
+        # One that something else has kept back is due in a minute.
+        instants.append(max(reminder, now + HOUR / 60))
+    if watch.easing and watch.easing.last > watch.easing.first:
+        instants.append(watch.easing.first + rule.ease_for)
+    for level, stretch in watch.pending.items():
+        if stretch.last > stretch.first:
+            instants.append(stretch.first + rule.sustain[level])
+    next_ = min([instant for instant in instants if instant > now], default=None)
     if next_ and watch.wake_at and now < watch.wake_at <= next_:
         return watch.wake_at
     return next_

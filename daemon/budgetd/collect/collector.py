@@ -28,7 +28,7 @@ AT_ONE_HOST: Final = 16
 """With four connections to each, the last of them has its turn after three others."""
 # What is due is looked for about as often.
 AHEAD: Final = timedelta(seconds=1)
-LINGER: Final = timedelta(milliseconds=50)
+LINGER: Final = timedelta(milliseconds=100)
 LONGEST_PAUSE: Final = timedelta(hours=24)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

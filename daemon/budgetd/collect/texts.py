@@ -38,5 +38,7 @@ def _forms(secret: str) -> set[str]:
 def one_line(text: str, redact: Redact, longest: int = LONGEST) -> str:
     """Redacted whole and before it is cut: half a key is a secret as well."""
     seen = redact(text)[:_LOOKED_AT]
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in seen).split())
+    if not seen.isprintable():
+        seen = "".join(letter if letter.isprintable() else " " for letter in seen)
+    line = " ".join(seen.split())
     return line if len(line) <= longest else f"{line[: longest - 1]}…"

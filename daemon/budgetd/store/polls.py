@@ -65,16 +65,16 @@ def record(db: Store, finished: Sequence[Finished]) -> None:
         account_rows, reading_rows, history_rows = [], [], []
         for one in finished:
             poll = one.poll
-            before = accounts.get(poll.account)
+            before, read_before = accounts.get(poll.account), latest.get(poll.account, {})
             connection = connect(_connection(before), poll)
             account_rows.append(_account_row(one, connection, before))
             for reading in (*poll.readings, connection_reading(connection, poll)):
-                row = _latest_row(reading, latest.get(tuple(reading.key)))
+                row = _latest_row(reading, read_before.get(reading.key.meter))
                 reading_rows.append(row)
                 # The connection's course stands in the outages; its times would make a new row of every poll.
                 if reading.key.meter != CONNECTION:
                     history_rows.append(_history_row(row))
-            _forget_gone(db, poll, latest)
+            _forget_gone(db, poll, read_before)
             _record_outages(db, poll, open_outages)
         put(db, "accounts", account_rows)
         put(db, "latest", reading_rows)
@@ -86,9 +86,13 @@ def _by_name(db: Store, names: Sequence[str]) -> dict[str, dict[str, Any]]:
     return {row["name"]: row for row in db.query(sql, [among(names)])}
 
 
-def _latest(db: Store, names: Sequence[str]) -> dict[tuple[str, ...], dict[str, Any]]:
+def _latest(db: Store, names: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
+    """account -> meter -> row."""
     sql = "SELECT account, meter, since, fields FROM latest WHERE account IN (SELECT value FROM json_each(?))"
-    return {(row["account"], row["meter"]): row for row in db.query(sql, [among(names)])}
+    by_account: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in db.query(sql, [among(names)]):
+        by_account.setdefault(row["account"], {})[row["meter"]] = row
+    return by_account
 
 
 def _open_outages(db: Store, names: Sequence[str]) -> dict[str, dict[tuple[str, str], dict[str, Any]]]:
@@ -121,7 +125,7 @@ def _account_row(one: Finished, connection: Connection, before: Mapping[str, Any
 
 def _latest_row(reading: Reading, before: Mapping[str, Any] | None) -> dict[str, object]:
     """`since` is when these very fields were first read: an unchanged reading goes on with its run."""
-    row = reading_row(reading, reading.as_of)
+    row = reading_row(reading)
     return row | {"since": before["since"]} if before and before["fields"] == row["fields"] else row
 
 
@@ -135,16 +139,12 @@ def _history_row(row: Mapping[str, object]) -> dict[str, object]:
     }
 
 
-def _forget_gone(db: Store, poll: Poll, latest: Iterable[tuple[str, ...]]) -> None:
+def _forget_gone(db: Store, poll: Poll, read_before: Iterable[str]) -> None:
     """Meters of answered requests that the answers no longer hold: an item gone from a list, a contract that ended."""
     here = {reading.key.meter for reading in poll.readings}
-    gone = [
-        (account, meter)
-        for account, meter in latest
-        if account == poll.account and family(meter) in poll.answered and meter not in here
-    ]
-    for key in gone:
-        db.execute("DELETE FROM latest WHERE account = ? AND meter = ?", key)
+    for meter in read_before:
+        if meter not in here and family(meter) in poll.answered:
+            db.execute("DELETE FROM latest WHERE account = ? AND meter = ?", [poll.account, meter])
 
 
 def _record_outages(

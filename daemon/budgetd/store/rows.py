@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from budgetd_rules.encoding import at, maybe_at, maybe_when, read_value, when, write_value
 from budgetd_rules.kinds import Kind
@@ -14,6 +14,8 @@ from budgetd_rules.rule import Level
 from budgetd_rules.values import UNKNOWN, Value
 
 Row = Mapping[str, Any]
+# `json.dumps` would make one for each text.
+_SORTED: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def among(values: Iterable[str]) -> str:
@@ -23,7 +25,7 @@ def among(values: Iterable[str]) -> str:
 
 def fields_to_text(fields: Mapping[str, Value]) -> str:
     known = {name: write_value(value) for name, value in fields.items() if value is not UNKNOWN}
-    return json.dumps(known, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _SORTED.encode(known)
 
 
 def fields_from_text(text: str) -> dict[str, Value]:
@@ -46,14 +48,16 @@ def delay(row: Row) -> timedelta | None:
     return timedelta(seconds=row["delay"]) if row["delay"] is not None else None
 
 
-def reading_row(reading: Reading, since: datetime) -> dict[str, object]:
+def reading_row(reading: Reading) -> dict[str, object]:
+    """As if its fields had not been read before."""
+    as_of = at(reading.as_of)
     return {
         "account": reading.key.account,
         "meter": reading.key.meter,
         "kind": reading.kind,
         "unit": reading.unit,
-        "as_of": at(reading.as_of),
-        "since": at(since),
+        "as_of": as_of,
+        "since": as_of,
         "rolling": int(reading.rolling),
         "fields": fields_to_text(reading.fields),
     }

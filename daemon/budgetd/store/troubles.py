@@ -54,7 +54,7 @@ def note_broken(db: Store, broken: Iterable[str], now: datetime) -> None:
 def note(db: Store, reading: Reading) -> None:
     """Inside of a write: nothing is written where only the time is another."""
     if _fields(db, reading.key.meter) != fields_to_text(reading.fields):
-        put(db, "latest", [reading_row(reading, reading.as_of)])
+        put(db, "latest", [reading_row(reading)])
         _judge_anew(db, reading.as_of)
 
 
