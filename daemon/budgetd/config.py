@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Generic, TypeVar
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError
 
@@ -39,6 +39,8 @@ from budgetd.settings import (
 from budgetd.validation import TAG, problem_lines
 from budgetd.whereabouts import state_folder
 from budgetd_rules.rule import EASE_FOR
+
+T = TypeVar("T")
 
 
 class HeartbeatTable(Table):
@@ -120,14 +122,11 @@ class SelectorTable(Table):
     labels: Mapping[Name, str] = {}
 
 
-class LevelConditions(Table):
-    warning: str | None = None
-    critical: str | None = None
+class ByLevel(Table, Generic[T]):
+    """A setting of a rule that differs from level to level."""
 
-
-class LevelDurations(Table):
-    warning: Duration | None = None
-    critical: Duration | None = None
+    warning: T | None = None
+    critical: T | None = None
 
 
 class ClockworkTable(Table):
@@ -156,7 +155,7 @@ class RuleTable(Table):
     critical: str | None = None
     clear: (
         Annotated[
-            Annotated[str, Tag(f"{TAG}text")] | Annotated[LevelConditions, Tag(f"{TAG}table")],
+            Annotated[str, Tag(f"{TAG}text")] | Annotated[ByLevel[str], Tag(f"{TAG}table")],
             Discriminator(text_or_table),
         ]
         | None
@@ -164,7 +163,7 @@ class RuleTable(Table):
     unless: str | None = None
     sustain: (
         Annotated[
-            Annotated[Duration, Tag(f"{TAG}text")] | Annotated[LevelDurations, Tag(f"{TAG}table")],
+            Annotated[Duration, Tag(f"{TAG}text")] | Annotated[ByLevel[Duration], Tag(f"{TAG}table")],
             Discriminator(text_or_table),
         ]
         | None
