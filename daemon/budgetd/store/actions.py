@@ -24,17 +24,11 @@ class Started:
 
 def begin_action(db: Store, started: Started) -> int:
     """Written before anything is sent, so that whatever happens stands here; returns its id."""
-    row = {
-        "account": started.account,
-        "action": started.action,
-        "args": json.dumps(dict(started.args), ensure_ascii=False),
-        "by": started.by,
-        "at": at(started.at),
-    }
+    args = json.dumps(dict(started.args), ensure_ascii=False)
+    row = [started.account, started.action, args, started.by, at(started.at)]
     with write(db):
-        columns = ", ".join(f'"{name}"' for name in row)
-        sql = f"INSERT INTO actions ({columns}) VALUES (?, ?, ?, ?, ?)"  # noqa: S608 - names of our own
-        id_ = db.execute(sql, list(row.values())).lastrowid
+        sql = 'INSERT INTO actions (account, action, args, "by", at) VALUES (?, ?, ?, ?, ?)'
+        id_ = db.execute(sql, row).lastrowid
     assert id_ is not None
     return id_
 

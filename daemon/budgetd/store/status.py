@@ -1,9 +1,10 @@
 """What the commands show: read in one snapshot, beside a running daemon."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from budgetd.store import rows
 from budgetd.store.database import Store, read
@@ -87,7 +88,7 @@ def load_status(db: Store, accounts: Mapping[str, Account], now: datetime) -> St
         holds = Holds.at(now, load_holds(db, now), accounts)
         return Status(
             accounts=_accounts(db),
-            episodes=_episodes(db, holds, "ended_at IS NULL", []),
+            episodes=_episodes(db, holds, _OPEN, []),
             channels=_channels(db, now),
             holds=holds.active,
             unrouted=_unrouted(db),
@@ -107,9 +108,9 @@ def load_episodes(
     with read(db):
         holds = Holds.at(now, load_holds(db, now), accounts)
         if wanted is not None:
-            found = _episodes(db, holds, "instr(lower(id), lower(?)) = 1", [wanted])
+            found = _episodes(db, holds, _BY_ID, [wanted])
         else:
-            found = _episodes(db, holds, "1" if ended_too else "ended_at IS NULL", [])
+            found = _episodes(db, holds, _ALL if ended_too else _OPEN, [])
         return tuple(_with_course(db, found))
 
 
@@ -173,15 +174,19 @@ def _unrouted(db: Store) -> int:
     return int(count)
 
 
-def _episodes(db: Store, holds: Holds, condition: str, parameters: Iterable[str]) -> tuple[EpisodeStatus, ...]:
-    found = db.query(f"SELECT * FROM episodes WHERE {condition} ORDER BY opened_at, id", list(parameters))  # noqa: S608 - ours alone
+_ALL: Final = "SELECT * FROM episodes ORDER BY opened_at, id"
+_OPEN: Final = "SELECT * FROM episodes WHERE ended_at IS NULL ORDER BY opened_at, id"
+_BY_ID: Final = "SELECT * FROM episodes WHERE instr(lower(id), lower(?)) = 1 ORDER BY opened_at, id"
+
+
+def _episodes(db: Store, holds: Holds, sql: str, parameters: Sequence[str]) -> tuple[EpisodeStatus, ...]:
     return tuple(
         EpisodeStatus(
             episode=(episode := rows.episode(row)),
             acked=holds.ack_of(episode) is not None,
             silenced=episode.ended_at is None and holds.silence_of(episode.key) is not None,
         )
-        for row in found
+        for row in db.query(sql, parameters)
     )
 
 
