@@ -46,7 +46,7 @@ class Mailbox:
 _mailboxes: dict[str, Mailbox] = {}
 
 
-@notify(on="mailbox")  # type: ignore[no-untyped-call, untyped-decorator]  # Apprise has no type for it
+@notify(on="mailbox")  # type: ignore[untyped-decorator]  # Apprise has no type for it
 def _receive(body: str, title: str, _type: str, *, meta: Mapping[str, Any], **_: object) -> bool:
     mailbox, channel = _mailboxes[meta["host"]], str(meta["fullpath"]).strip("/")
     if channel in mailbox.failing or (mailbox.refused and mailbox.refused in body):

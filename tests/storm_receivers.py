@@ -55,11 +55,11 @@ class _WebServer(socketserver.ThreadingTCPServer):
         self.receiver = receiver
         super().__init__((HOST, 0), _WebHandler)
 
-    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - the base class's signature
+    def shutdown_request(self, request: Any) -> None:
         # Without the base class's shutdown(): its FIN would go out before the RST of a connection to be reset.
         self.close_request(request)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the base class's signature
+    def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exception(), ConnectionError):  # a client that is killed or gives up is no error here
             super().handle_error(request, client_address)
 
@@ -92,7 +92,7 @@ class _WebHandler(BaseHTTPRequestHandler):
     def _reset(self) -> None:
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's signature
+    def log_message(self, format: str, *args: object) -> None:
         pass
 
 
@@ -120,7 +120,7 @@ class MailReceiver(Mailbox):
         super().__init__(name, Inbox())
         self._chronicle, self._weather = chronicle, weather
 
-    async def handle_MAIL(  # noqa: N802 - aiosmtpd
+    async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         mood = self._weather.mood()
@@ -130,7 +130,7 @@ class MailReceiver(Mailbox):
         envelope.mail_from = address
         return "421 4.7.0 Too busy" if mood is Mood.BUSY else "250 OK"
 
-    async def handle_RCPT(  # noqa: N802 - aiosmtpd
+    async def handle_RCPT(
         self, _server: SMTP, session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         if vars(session)["mood"] is Mood.FORBIDDEN:
@@ -138,7 +138,7 @@ class MailReceiver(Mailbox):
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         assert envelope.original_content is not None
         mail = message_from_bytes(envelope.original_content, policy=modern)
         text = mail.get_body(("plain",))

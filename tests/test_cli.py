@@ -47,7 +47,7 @@ class Ran:
         return self.err.splitlines()
 
     @property
-    def json(self) -> Any:  # noqa: ANN401 - JSON
+    def json(self) -> Any:
         return json.loads(self.out)
 
 

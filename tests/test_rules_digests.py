@@ -44,7 +44,7 @@ def facts(*views: View, opens: Sequence[OpenFact] = (), channels: Sequence[Chann
     return Facts(accounts=[AccountFact(account=account(), views=views)], open=opens, channels=channels)
 
 
-def opened(level: Level = Level.CRITICAL, id: str = "e1", *, acked: bool = False, silenced: bool = False) -> OpenFact:  # noqa: A002 - as the record has it
+def opened(level: Level = Level.CRITICAL, id: str = "e1", *, acked: bool = False, silenced: bool = False) -> OpenFact:
     return OpenFact(episode=episode(id, level), acked=acked, silenced=silenced, view=CREDITS)
 
 

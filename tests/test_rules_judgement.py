@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -147,8 +148,8 @@ def test_which_meters_need_their_history(condition: str, needs: bool) -> None:
 # --- routes
 
 
-def route(*names: str, goes_on: bool = False, **match: object) -> Route:
-    return Route(channels=names, goes_on=goes_on, **match)  # type: ignore[arg-type]  # passed on as they are
+def route(*names: str, goes_on: bool = False, **match: Any) -> Route:
+    return Route(channels=names, goes_on=goes_on, **match)
 
 
 OPENED, RESOLVED = ChangeKind.OPENED, ChangeKind.RESOLVED
@@ -344,10 +345,10 @@ WITHOUT: list[tuple[str, dict[str, object]]] = [
 
 
 @pytest.mark.parametrize("without", [pytest.param(changed, id=f"without {what}") for what, changed in WITHOUT])
-def test_what_left_the_config_is_parked_and_after_thirty_days_ends_unsaid(without: dict[str, object]) -> None:
+def test_what_left_the_config_is_parked_and_after_thirty_days_ends_unsaid(without: dict[str, Any]) -> None:
     bench = Bench()
     bench.judge(NOON, credits_(90))
-    left = replace(bench, **without)  # type: ignore[arg-type]  # rules or accounts
+    left = replace(bench, **without)
     parked = left.judge(minutes(10), credits_(90))
     assert parked.reasons == {KEY: Reason.PARKED}
     assert [(watch.parked_at, watch.wake_at) for watch in parked.watches] == [(minutes(10), None)]
@@ -368,10 +369,10 @@ def test_what_left_the_config_is_parked_and_after_thirty_days_ends_unsaid(withou
     ],
 )
 @pytest.mark.parametrize("without", [pytest.param(changed, id=f"without {what}") for what, changed in WITHOUT])
-def test_what_comes_back_goes_on(without: dict[str, object], remaining: int | None, told: list[str]) -> None:
+def test_what_comes_back_goes_on(without: dict[str, Any], remaining: int | None, told: list[str]) -> None:
     bench = Bench()
     opened = bench.judge(NOON, credits_(90))
-    replace(bench, **without).judge(minutes(10), credits_(90))  # type: ignore[arg-type]  # rules or accounts
+    replace(bench, **without).judge(minutes(10), credits_(90))
     back = bench.judge(minutes(20), credits_(remaining, minutes(20)))
     assert kinds(back) == told
     assert {one.episode for one in back.changes} <= {opened.changes[0].episode}

@@ -1,7 +1,7 @@
 """budgetd as an account of its own, and who is told instead of whom."""
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Final
 
 import pytest
@@ -151,7 +151,7 @@ def test_why_a_send_failed(error: str, cause: Cause) -> None:
 def test_in_words(meter: str, failures: int, cause: str, detail: str | None, words: str) -> None:
     reading = own_reading(meter, NOON, failures=failures, cause=cause, detail=detail)
     years_later = minutes(60 * 24 * 1000)
-    assert describe(view(reading, years_later, ACCOUNT.stale_after), NOON.tzinfo, years_later) == words  # type: ignore[arg-type]  # it has one
+    assert describe(view(reading, years_later, ACCOUNT.stale_after), UTC, years_later) == words
 
 
 def test_an_idle_channel_has_no_last_success_to_be_alarmed_at() -> None:

@@ -30,7 +30,7 @@ OPEN = episode()
 OVER = episode(ended_at=minutes(60))
 
 
-def owed(of: Change, *, attempts: int = 0, unknown: bool = False, **more: Any) -> Owed:  # noqa: ANN401  # of a notice
+def owed(of: Change, *, attempts: int = 0, unknown: bool = False, **more: Any) -> Owed:
     notice = Notice(id=f"{of.id}@ops", change=of.id, channel="ops", **{"due_at": of.at} | more)
     return Owed(notice=notice, change=of, attempts=attempts, outcome_unknown=unknown)
 
@@ -203,8 +203,10 @@ def test_a_note_waits_for_the_end_of_quiet_hours() -> None:
 
 
 def held_by(hold: str, kinds: Sequence[ChangeKind | str], of: Episode, until: datetime = UNTIL) -> list[Owed]:
-    state = {"state": NoticeState.HELD, "hold": hold, "due_at": until}
-    return [replace(one, notice=replace(one.notice, **state)) for one in owe(kinds, of)]  # type: ignore[arg-type]  # as given
+    return [
+        replace(one, notice=replace(one.notice, state=NoticeState.HELD, hold=hold, due_at=until))
+        for one in owe(kinds, of)
+    ]
 
 
 def test_what_is_held_until_then_already_is_not_written_again() -> None:
@@ -281,7 +283,7 @@ LATER = minutes(120)
 """When what is delayed here is due; NOW is half an hour before."""
 
 
-def delayed(kind: ChangeKind, of: Episode, number: int = 1, due_at: datetime = LATER, **more: Any) -> Owed:  # noqa: ANN401  # of a notice
+def delayed(kind: ChangeKind, of: Episode, number: int = 1, due_at: datetime = LATER, **more: Any) -> Owed:
     return owed(change(kind, of, number=number), due_at=due_at, delay=timedelta(hours=2), **more)
 
 

@@ -1,7 +1,5 @@
 """What vendors and configs supply is made harmless, and stays so in all three formats."""
 
-# ruff: noqa: RUF001  # the look-alikes that stand for markup
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

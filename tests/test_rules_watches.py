@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -212,13 +213,13 @@ def test_for_starts_anew_after_a_gap() -> None:
 # --- `unless`
 
 
-def ends_soon(**options: object) -> Rule:
+def ends_soon(**options: Any) -> Rule:
     return rule(
         "ends",
         kind=Kind.SUBSCRIPTION,
         warning="days_until_expiry <= 30",
         critical="days_until_expiry <= 3",
-        **options,  # type: ignore[arg-type]  # passed on as they are
+        **options,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal
 from types import UnionType
-from typing import Annotated, Any, Final, Union, get_args, get_origin
+from typing import Annotated, Any, Final, TypeGuard, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -197,7 +197,7 @@ def _fields(model: type[BaseModel], keys: Keys) -> Iterator[tuple[str, FieldInfo
                 yield from form.model_fields.items()
 
 
-def _forms(annotation: object) -> Iterator[Any]:
+def _forms(annotation: object) -> Iterator[object]:
     """What an annotation stands for, out of its wrapping."""
     origin = get_origin(annotation)
     if origin is Annotated:
@@ -209,7 +209,7 @@ def _forms(annotation: object) -> Iterator[Any]:
         yield annotation
 
 
-def _below(form: Any, key: str | int) -> Iterator[object]:  # noqa: ANN401 - whatever an annotation may be
+def _below(form: object, key: str | int) -> Iterator[object]:
     """A table's key, any name of a mapping, or any place in a list."""
     if _is_model(form):
         yield from (field.annotation for name, field in form.model_fields.items() if key in (name, field.alias))
@@ -217,5 +217,5 @@ def _below(form: Any, key: str | int) -> Iterator[object]:  # noqa: ANN401 - wha
         yield arguments[0] if isinstance(key, int) else arguments[-1]
 
 
-def _is_model(form: object) -> bool:
+def _is_model(form: object) -> TypeGuard[type[BaseModel]]:
     return isinstance(form, type) and issubclass(form, BaseModel)

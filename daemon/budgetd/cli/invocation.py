@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -57,7 +57,7 @@ def make_console() -> Console:
     return Console() if fits else Console(width=WIDTH_OF_A_PIPE)
 
 
-def print_json(shape: Any) -> None:  # noqa: ANN401 - whatever JSON has
+def print_json(shape: object) -> None:
     print(json.dumps(shape, indent=2, ensure_ascii=False))
 
 

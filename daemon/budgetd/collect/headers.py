@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from re import Pattern
-from typing import Any, Final
+from typing import Final
 
 import http_sf
 from http_sf.types import DisplayString, Token
@@ -94,7 +94,8 @@ def _parse(text: str) -> list[_Member]:
     raise MalformedError("the header is no structured field")
 
 
-def _split(member: Any) -> tuple[object, Mapping[str, object]]:  # noqa: ANN401 - whatever the library makes of a member
+def _split(member: object) -> tuple[object, Mapping[str, object]]:
+    assert isinstance(member, tuple)
     value, parameters = member
     return _plain(value), parameters
 

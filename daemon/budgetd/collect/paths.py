@@ -27,15 +27,15 @@ class _WithHoles(TreeInterpreter):
     Here the null stays, for whoever takes the list to refuse.
     """
 
-    def visit_projection(self, node: Any, value: Any) -> list[Any] | None:  # noqa: ANN401 - as in the library
+    def visit_projection(self, node: Mapping[str, Any], value: object) -> list[object] | None:
         base = self.visit(node["children"][0], value)
         return [self.visit(node["children"][1], each) for each in base] if isinstance(base, list) else None
 
-    def visit_value_projection(self, node: Any, value: Any) -> list[Any] | None:  # noqa: ANN401 - as in the library
+    def visit_value_projection(self, node: Mapping[str, Any], value: object) -> list[object] | None:
         base = self.visit(node["children"][0], value)
         return [self.visit(node["children"][1], each) for each in base.values()] if isinstance(base, dict) else None
 
-    def visit_filter_projection(self, node: Any, value: Any) -> list[Any] | None:  # noqa: ANN401 - as in the library
+    def visit_filter_projection(self, node: Mapping[str, Any], value: object) -> list[object] | None:
         base = self.visit(node["children"][0], value)
         if not isinstance(base, list):
             return None

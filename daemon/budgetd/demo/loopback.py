@@ -98,7 +98,7 @@ class _Server(socketserver.ThreadingTCPServer):
             self._open.add(connection)
         return connection, address
 
-    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - the base class's signature
+    def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
         with self._lock:
             self._open.discard(request)
         # Without the base class's shutdown(): its FIN would go out before the RST of a connection to be reset.
@@ -110,7 +110,7 @@ class _Server(socketserver.ThreadingTCPServer):
                 with suppress(OSError):  # the client left first
                     connection.shutdown(socket.SHUT_RDWR)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the base class's signature
+    def handle_error(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
         if not isinstance(sys.exception(), ConnectionError):  # a client that is killed or gives up is no error here
             super().handle_error(request, client_address)
 
@@ -136,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer.body)
 
-    do_GET = do_POST = _answer  # noqa: N815 - the base class looks for these names
+    do_GET = do_POST = _answer
 
     def _fail(self, fault: Fault) -> None:
         self.close_connection = True
@@ -148,5 +148,5 @@ class _Handler(BaseHTTPRequestHandler):
     def version_string(self) -> str:
         return "budgetd-demo"
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's signature
+    def log_message(self, format: str, *args: object) -> None:
         pass

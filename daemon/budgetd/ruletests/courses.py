@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from budgetd.durations import parse_duration
 from budgetd.ruletests.shapes import MeterKeys, MeterTable
@@ -22,6 +22,7 @@ from budgetd_rules.values import UNKNOWN, UNLIMITED, Value, ValueType
 
 MOST_POLLS: Final = 100_000
 Keys = tuple[str | int, ...]
+T = TypeVar("T")
 _REPEATED: Final = re.compile(r"(.+?) x(\d{1,5})")
 
 
@@ -71,22 +72,25 @@ class Course:
 def make_course(table: MeterTable, where: Keys, layers: Iterable[MeterKeys], account: str, every: timedelta) -> Course:
     """`layers` are the tables that fill in what this one leaves out, the nearest first."""
     tables = [table, *layers]
-
-    def said(key: str, default: Any) -> Any:  # noqa: ANN401 - whatever the key holds
-        return next((value for one in tables if (value := getattr(one, key)) is not None), default)
-
-    kind = said("kind", Kind.BALANCE)
+    kind = _first_given((one.kind for one in tables), Kind.BALANCE)
     return Course(
         table=table,
         where=where,
-        key=MeterKey(said("account", account), said("meter", "credits")),
+        key=MeterKey(
+            account=_first_given((one.account for one in tables), account),
+            meter=_first_given((one.meter for one in tables), "credits"),
+        ),
         kind=kind,
-        unit=said("unit", "credits"),
-        rolling=said("rolling", False),
-        every=said("every", every),
-        field=said("field", KINDS[kind].headline),
+        unit=_first_given((one.unit for one in tables), "credits"),
+        rolling=_first_given((one.rolling for one in tables), False),
+        every=_first_given((one.every for one in tables), every),
+        field=_first_given((one.field for one in tables), KINDS[kind].headline),
         fields={name: value for one in reversed(tables) for name, value in one.fields.items()},
     )
+
+
+def _first_given(values: Iterable[T | None], default: T) -> T:
+    return next((value for value in values if value is not None), default)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
