@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from budgetd_rules.meters import DAY, HOUR, Reading, View
 from budgetd_rules.rule import Level, Rule
@@ -14,12 +15,35 @@ Siblings = Mapping[str, View]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The truth of each level, and of leaving it; `cleared` is true where the rule's own `clear` is."""
+    """Whether each level's condition is true, and whether the level is `left`.
+
+    `cleared`: the rule's own `clear` is true. `excused`: its `unless` is true, so that no level counts.
+    """
 
     levels: Mapping[Level, Truth]
-    off: Mapping[Level, Truth]
+    left: Mapping[Level, Truth]
     cleared: bool
     excused: bool = False
+
+    @property
+    def worst(self) -> Level | None:
+        """The worst level that is definitely true."""
+        return max((level for level, truth in self.levels.items() if truth is True), default=None)
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether some level is unknown."""
+        return UNKNOWN in self.levels.values()
+
+
+class Observation(NamedTuple):
+    """What one judging of a watch goes by: a rule's verdict on the view of a meter, at this time."""
+
+    rule: Rule
+    verdict: Verdict
+    view: View
+    now: datetime
+    stale_after: timedelta
 
 
 def evaluate(rule: Rule, view: View, siblings: Siblings) -> Verdict:
@@ -30,13 +54,13 @@ def evaluate(rule: Rule, view: View, siblings: Siblings) -> Verdict:
     lookup = look_up(view, siblings)
     if rule.unless is not None and rule.unless.truth(lookup) is True:
         return Verdict(
-            levels=dict.fromkeys(rule.levels, False), off=dict.fromkeys(rule.levels, True), cleared=True, excused=True
+            levels=dict.fromkeys(rule.levels, False), left=dict.fromkeys(rule.levels, True), cleared=True, excused=True
         )
     levels = {level: condition.truth(lookup) for level, condition in rule.levels.items()}
-    off = {level: _not(truth) for level, truth in levels.items()}
-    off |= {level: condition.truth(lookup) for level, condition in rule.clear.items()}
+    left = {level: _not(truth) for level, truth in levels.items()}
+    left |= {level: condition.truth(lookup) for level, condition in rule.clear.items()}
     mildest = min(rule.levels, default=Level.INFO)
-    return Verdict(levels=levels, off=off, cleared=mildest in rule.clear and off[mildest] is True)
+    return Verdict(levels=levels, left=left, cleared=mildest in rule.clear and left[mildest] is True)
 
 
 def look_up(view: View, siblings: Siblings) -> Callable[[str], Value]:

@@ -207,7 +207,7 @@ def _clear(case: Case) -> Iterator[Gate]:
     """What ends an episode: the `clear` of each level that was told, or that its condition is false."""
     episode = case.before.episode
     for level in sorted(case.rule.levels):
-        own, truth = case.rule.clear.get(level), case.verdict.off[level]
+        own, truth = case.rule.clear.get(level), case.verdict.left[level]
         if episode is None or level > episode.peak:
             answer, reason = Answer.NOT_ASKED, "no episode is open" if episode is None else "the level was never told"
         elif own is not None:

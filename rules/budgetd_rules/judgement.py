@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from budgetd_rules.appointments import Diary
-from budgetd_rules.evaluation import decisive_values, evaluate
+from budgetd_rules.evaluation import Observation, decisive_values, evaluate
 from budgetd_rules.handover import heir
 from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import Change, ChangeKind, Episode, Reason, Watch, WatchKey
@@ -202,7 +202,7 @@ class _Verdicts:
     def step(self, rule: Rule, watch: Watch, view: View, siblings: Mapping[str, View]) -> None:
         account = self.ruleset.accounts[view.key.account]
         verdict = evaluate(rule, view, siblings)
-        taken = step(rule, watch, verdict, view, self.now, account.stale_after)
+        taken = step(watch, Observation(rule, verdict, view, self.now, account.stale_after))
         self.reasons[watch.key] = taken.reason
         if taken.watch is not watch and taken.watch != watch:
             self.watches.append(taken.watch)
