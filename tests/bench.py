@@ -23,9 +23,10 @@ from budgetd.demo.receivers import Inbox, Webhook
 from budgetd.planning import make_plan
 from budgetd.service import Service
 from budgetd.wiring import wire
-from budgetd_rules.judgement import Routing, Ruleset, judge
+from budgetd_rules.judgement import Ruleset, judge
 from budgetd_rules.kinds import Kind
 from budgetd_rules.meters import Account
+from budgetd_rules.routing import Routing
 from budgetd_rules.rule import Selector
 from build import NOON, reading, rule, viewed
 
@@ -192,7 +193,7 @@ def judging() -> float:
         name: {meter: viewed(reading(meter, kind, account=name)) for meter, kind in kinds.items()} for name in names
     }
     began = time.process_time()
-    judge(ruleset, routing, views, {}, {}, NOON)
+    judge(ruleset, routing, views, {}, NOON)
     return time.process_time() - began
 
 

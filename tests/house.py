@@ -23,10 +23,11 @@ from budgetd.store.database import Store
 from budgetd.store.polls import Finished
 from budgetd.threads import Worker
 from budgetd_rules.appointments import Diary, Report, parse_appointment
-from budgetd_rules.judgement import Judgement, Route, Routing, Ruleset
+from budgetd_rules.judgement import Judgement, Ruleset
 from budgetd_rules.meters import Account, Reading
 from budgetd_rules.ourselves import ACCOUNT
 from budgetd_rules.polls import Outage, Poll
+from budgetd_rules.routing import Route, Routing
 from budgetd_rules.rule import Rule
 from budgetd_rules.schedules import Quiet, parse_range
 from build import NOON, account, reading, rule

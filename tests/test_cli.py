@@ -25,9 +25,9 @@ from budgetd.store import database, notices, polls
 from budgetd.store.notices import ChannelState, Outcome
 from budgetd.store.polls import Finished
 from budgetd.whereabouts import SYSTEM_CONFIG
-from budgetd_rules.judgement import NoticeState
 from budgetd_rules.kinds import Kind
 from budgetd_rules.lines import Settled
+from budgetd_rules.notices import NoticeState
 from budgetd_rules.polls import Cause, Outage, Poll
 from build import minutes, reading
 from conftest import WriteConfig

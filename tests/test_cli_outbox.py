@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from budgetd.cli.app import app
 from budgetd.store import database
-from budgetd_rules.judgement import Route
+from budgetd_rules.routing import Route
 from build import minutes
 from house import House
 

@@ -9,7 +9,7 @@ import pytest
 
 from budgetd.ruletests.loading import load_cases
 from budgetd.store import troubles
-from budgetd_rules.judgement import Route
+from budgetd_rules.routing import Route
 from budgetd_rules.rule import Rule
 from build import NOON, minutes, rule
 from house import House

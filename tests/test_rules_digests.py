@@ -18,9 +18,9 @@ from budgetd_rules.digests import (
     settle_reports,
 )
 from budgetd_rules.formats import Format, write
-from budgetd_rules.judgement import QUIET
 from budgetd_rules.kinds import Kind
 from budgetd_rules.meters import View
+from budgetd_rules.notices import QUIET
 from budgetd_rules.rule import Level
 from budgetd_rules.schedules import Quiet, parse_range
 from build import NOON, STALE_AFTER, account, episode, minutes, reading, viewed

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budgetd_rules.handover import heir
-from budgetd_rules.judgement import Route, Routing, owe
 from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import Change, ChangeKind
 from budgetd_rules.meters import Account, view
+from budgetd_rules.notices import Audience, owe
 from budgetd_rules.ourselves import ACCOUNT, BROKEN, NOT_COMPOSED, channel_of, own_meters, own_reading, send_cause
 from budgetd_rules.polls import Cause
+from budgetd_rules.routing import Route, Routing
 from budgetd_rules.wording import describe
 from build import NOON, account, change, episode, minutes
 
@@ -55,7 +56,7 @@ def owed(channels: Sequence[str], *, of: str, fallback: str | None = None, names
         group_wait=dict.fromkeys(names, timedelta(0)),
         fallbacks={"ops": fallback} if fallback else {},
     )
-    return [notice.channel for notice in owe(fails(of), ACCOUNT, Kind.CONNECTION, routing, {})]
+    return [notice.channel for notice in owe(fails(of), ACCOUNT, Kind.CONNECTION, routing)]
 
 
 def fails(channel: str, kind: ChangeKind = ChangeKind.OPENED) -> Change:
@@ -86,7 +87,7 @@ def test_that_it_works_again_is_told_to_those_who_heard_that_it_failed() -> None
     resolved = fails("ops", ChangeKind.RESOLVED)
     routing = Routing(routes=(), group_wait=dict.fromkeys(NAMES, timedelta(0)))
     assert resolved.episode
-    told = owe(resolved, ACCOUNT, Kind.CONNECTION, routing, {resolved.episode: ["mail"]})
+    told = owe(resolved, ACCOUNT, Kind.CONNECTION, routing, Audience(owed={resolved.episode: ["mail"]}))
     assert [notice.channel for notice in told] == ["mail"]
 
 
@@ -94,7 +95,7 @@ def test_that_it_works_again_is_told_to_those_who_heard_that_it_failed() -> None
 def test_other_meters_are_told_as_routed(of: Account) -> None:
     routing = Routing(routes=(), group_wait={"ops": timedelta(0)})
     opened = change(ChangeKind.OPENED, episode(account=of.name, meter="store" if of is ACCOUNT else "channel/ops"))
-    assert [notice.channel for notice in owe(opened, of, Kind.CONNECTION, routing, {})] == ["ops"]
+    assert [notice.channel for notice in owe(opened, of, Kind.CONNECTION, routing)] == ["ops"]
 
 
 def test_the_meters_are_known_by_their_names() -> None:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budgetd_rules.holds import Hold, HoldKind, Holds
-from budgetd_rules.judgement import PARKED, QUIET, Notice, NoticeState
 from budgetd_rules.lines import Line, Owed, Settled, Settlement, Told, receipts
 from budgetd_rules.memory import Change, ChangeKind, Episode, Reason
+from budgetd_rules.notices import PARKED, QUIET, Notice, NoticeState
 from budgetd_rules.rule import Level
 from budgetd_rules.schedules import Quiet, parse_range
 from budgetd_rules.settlement import LOOK_AT_PARKED, NO_HOLDS, settle

@@ -15,9 +15,9 @@ from budgetd.credentials import Secret
 from budgetd.durations import parse_duration
 from budgetd.errors import ConfigError
 from budgetd.planning import Outline, Plan, make_outline, make_plan
-from budgetd_rules.judgement import Route
 from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import ChangeKind
+from budgetd_rules.routing import Route
 from budgetd_rules.rule import Clockwork, Level, Steps
 from budgetd_rules.schedules import Quiet, parse_range
 from conftest import WriteConfig

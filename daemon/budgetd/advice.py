@@ -14,12 +14,13 @@ from budgetd.intervals import Crowd, find_crowds
 from budgetd.planning import Outline
 from budgetd.validation import did_you_mean
 from budgetd_rules.explanation import supposed
-from budgetd_rules.judgement import FROM_HISTORY, Route
+from budgetd_rules.judgement import FROM_HISTORY
 from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import ChangeKind, Watch, WatchKey
 from budgetd_rules.meters import Account, family
 from budgetd_rules.ourselves import ACCOUNT, own_meters
 from budgetd_rules.polls import CONNECTION
+from budgetd_rules.routing import Route
 from budgetd_rules.rule import Level, Rule
 
 

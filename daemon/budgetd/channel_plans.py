@@ -9,7 +9,7 @@ from budgetd.credentials import Secret, SecretSource
 from budgetd.deliver.channels import format_of, url_problem
 from budgetd.validation import did_you_mean
 from budgetd_rules.appointments import Diary, Report
-from budgetd_rules.judgement import Route, Routing
+from budgetd_rules.routing import Route, Routing
 from budgetd_rules.schedules import Quiet
 
 if TYPE_CHECKING:

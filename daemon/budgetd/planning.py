@@ -34,9 +34,10 @@ from budgetd.rule_texts import levels_named, rule_text
 from budgetd.sameness import same_as_problem
 from budgetd.validation import did_you_mean
 from budgetd.whereabouts import own_providers
-from budgetd_rules.judgement import AT_ONCE, Route, Routing, Ruleset
+from budgetd_rules.judgement import Ruleset
 from budgetd_rules.meters import Account
 from budgetd_rules.ourselves import ACCOUNT, OURSELVES
+from budgetd_rules.routing import AT_ONCE, Route, Routing
 from budgetd_rules.rule import Level, Rule, RuleError, build_rule
 
 if TYPE_CHECKING:

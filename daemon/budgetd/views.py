@@ -12,10 +12,10 @@ from budgetd.store.status import AccountStatus, ChannelStatus, EpisodeStatus, No
 from budgetd_rules.appointments import Report
 from budgetd_rules.encoding import at, maybe_at, write_value
 from budgetd_rules.holds import Hold, HoldKind
-from budgetd_rules.judgement import NoticeState
 from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import Change
 from budgetd_rules.meters import View
+from budgetd_rules.notices import NoticeState
 from budgetd_rules.polls import Outage, Poll
 from budgetd_rules.rates import Rate
 

@@ -15,7 +15,8 @@ from budgetd.http import Client
 from budgetd.planning import Plan
 from budgetd.store import database
 from budgetd.threads import Errands, Spawn, Worker
-from budgetd_rules.judgement import Routing, Ruleset
+from budgetd_rules.judgement import Ruleset
+from budgetd_rules.routing import Routing
 
 STORE_STOP_WITHIN: Final = timedelta(seconds=6)
 

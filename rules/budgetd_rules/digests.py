@@ -12,12 +12,12 @@ from typing import Final
 
 from budgetd_rules.appointments import Report
 from budgetd_rules.formats import Block, Row
-from budgetd_rules.judgement import QUIET, NoticeState
 from budgetd_rules.kinds import Kind
 from budgetd_rules.lines import Settled
 from budgetd_rules.memory import Episode
 from budgetd_rules.messages import Message, repeat
 from budgetd_rules.meters import Account, View, family
+from budgetd_rules.notices import QUIET, NoticeState
 from budgetd_rules.polls import CONNECTION
 from budgetd_rules.rule import Level
 from budgetd_rules.schedules import Quiet

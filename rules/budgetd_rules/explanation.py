@@ -11,10 +11,12 @@ from datetime import datetime, timedelta
 from budgetd_rules.evaluation import evaluate, look_up
 from budgetd_rules.gates import Case, Gate, fields_gate, judged_gates, same_as_gates, selector_gate
 from budgetd_rules.holds import Holds
-from budgetd_rules.judgement import AT_ONCE, Heard, Judgement, Routing, Ruleset, judge, owe
+from budgetd_rules.judgement import Judgement, Ruleset, judge
 from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import Change, ChangeKind, Episode, Reason, Watch, WatchKey
 from budgetd_rules.meters import Account, View
+from budgetd_rules.notices import NOBODY, Audience, owe
+from budgetd_rules.routing import AT_ONCE, Routing
 from budgetd_rules.rule import Level, Rule
 from budgetd_rules.sending import Escalation, escalation_gates, hold_gates, quiet_gates
 
@@ -43,8 +45,7 @@ class Known:
 
     views: Mapping[str, View] = field(default_factory=dict)
     watches: Mapping[WatchKey, Watch] = field(default_factory=dict)
-    told: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    heard: Heard = field(default_factory=dict)
+    audience: Audience = NOBODY
     escalations: Mapping[str, Sequence[Escalation]] = field(default_factory=dict)
     holds: Holds = field(default_factory=Holds)
 
@@ -74,13 +75,14 @@ def explain(
     now: datetime,
 ) -> tuple[Explanation, ...]:
     """What judging the account now would make of the rule's watches, and why; nothing is changed by asking."""
-    judgement = judge(ruleset, routing, {account: known.views}, known.watches, known.told, now, known.heard)
-    told: dict[str, tuple[str, ...]] = {episode: tuple(channels) for episode, channels in known.told.items()}
+    judgement = judge(ruleset, routing, {account: known.views}, known.watches, now, known.audience)
+    owed: dict[str, tuple[str, ...]] = {episode: tuple(names) for episode, names in known.audience.owed.items()}
     episodes = {change.id: change.episode for change in judgement.changes}
     for notice in judgement.notices:
         if episode := episodes[notice.change]:
-            told[episode] = tuple(dict.fromkeys((*told.get(episode, ()), notice.channel)))
-    asking = _Asking(ruleset=ruleset, routing=routing, known=replace(known, told=told), judgement=judgement, now=now)
+            owed[episode] = tuple(dict.fromkeys((*owed.get(episode, ()), notice.channel)))
+    then = replace(known, audience=replace(known.audience, owed=owed))
+    asking = _Asking(ruleset=ruleset, routing=routing, known=then, judgement=judgement, now=now)
     return tuple(asking.explain(WatchKey(rule, account, meter), kind) for meter, kind in meters.items())
 
 
@@ -158,7 +160,7 @@ class _Asking:
         routes = enumerate(self.routing.routes, 1)
         numbered = tuple(replace(route, channels=(str(number),)) for number, route in routes)
         takes = replace(self.routing, routes=numbered).channels(change, account, kind) if numbered else ()
-        owed = () if change.unsaid else owe(change, account, kind, self.routing, self.known.told, self.known.heard)
+        owed = () if change.unsaid else owe(change, account, kind, self.routing, self.known.audience)
         unheard = self._unheard(change) if change.kind is ChangeKind.RESOLVED else ()
         return Routed(
             change=change,
@@ -169,7 +171,7 @@ class _Asking:
 
     def _unheard(self, change: Change) -> Collection[str]:
         """The channels that were to hear of the episode later, and have not: they do not hear its end either."""
-        heard = self.known.heard.get(change.episode or "", ())
+        heard = self.known.audience.heard.get(change.episode or "", ())
         escalations = self.known.escalations.get(change.key.meter, ())
         return {one.channel for one in escalations if one.channel not in heard}
 

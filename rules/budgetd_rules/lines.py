@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from budgetd_rules.judgement import Notice, NoticeState
 from budgetd_rules.memory import Change, Episode
+from budgetd_rules.notices import Notice, NoticeState
 from budgetd_rules.rule import Level
 
 

@@ -13,12 +13,14 @@ from typing import Final
 
 from budgetd_rules.burn import Run, burn_per_day
 from budgetd_rules.entries import Fact
-from budgetd_rules.judgement import AT_ONCE, OF_CONFIG, Notice, NoticeState, Routing, Ruleset, judge
+from budgetd_rules.judgement import Ruleset, judge
 from budgetd_rules.lines import Line, Owed, Settled, Settlement
 from budgetd_rules.memory import Change, Episode, Watch, WatchKey
 from budgetd_rules.messages import Message, compose
 from budgetd_rules.meters import Account, MeterKey, Reading, View, family, view
+from budgetd_rules.notices import OF_CONFIG, Audience, Notice, NoticeState
 from budgetd_rules.polls import CONNECTION, Connection, Poll, connect, connection_reading
+from budgetd_rules.routing import AT_ONCE, Routing
 from budgetd_rules.schedules import Quiet
 from budgetd_rules.settlement import settle
 from budgetd_rules.values import UNKNOWN, Number
@@ -107,7 +109,7 @@ class _House:
         self.watches: dict[WatchKey, Watch] = {}
         self.episodes: dict[str, Episode] = {}
         self.changes: list[Change] = []
-        self.told: dict[str, list[str]] = {}
+        self.owed_to: dict[str, list[str]] = {}
         self.owed: list[Owed] = []
         self.heard: set[tuple[str, str | None]] = set()
         self.sent: list[Sent] = []
@@ -208,7 +210,8 @@ class _House:
         heard: dict[str, list[str]] = {}
         for channel, episode in self.heard:
             heard.setdefault(episode or "", []).append(channel)
-        judgement = judge(self.ruleset, self.routing, views, watches, self.told, self.now, heard)
+        audience = Audience(owed=self.owed_to, heard=heard)
+        judgement = judge(self.ruleset, self.routing, views, watches, self.now, audience)
         self.watches |= {watch.key: watch for watch in judgement.watches}
         for forgotten in judgement.forgotten:
             self.watches.pop(forgotten, None)
@@ -219,7 +222,7 @@ class _House:
         for notice in judgement.notices:
             change = changes[notice.change]
             self.owed.append(Owed(notice=notice, change=change))
-            channels = self.told.setdefault(change.episode or change.id, [])
+            channels = self.owed_to.setdefault(change.episode or change.id, [])
             channels += [notice.channel] if notice.channel not in channels else []
 
     def _view(self, reading: Reading) -> View:

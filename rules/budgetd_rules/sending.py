@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from budgetd_rules.gates import Answer, Gate
 from budgetd_rules.holds import Hold, Holds
-from budgetd_rules.judgement import NoticeState
 from budgetd_rules.memory import ChangeKind, Watch, WatchKey
+from budgetd_rules.notices import NoticeState
 from budgetd_rules.rule import Level
 from budgetd_rules.schedules import Quiet
 

@@ -11,9 +11,9 @@ from itertools import groupby
 from typing import Final
 
 from budgetd_rules.holds import Hold, Holds
-from budgetd_rules.judgement import OF_CONFIG, PARKED, QUIET, NoticeState
 from budgetd_rules.lines import Line, Owed, Settled, Settlement, Told
 from budgetd_rules.memory import ChangeKind, Episode, WatchKey
+from budgetd_rules.notices import OF_CONFIG, PARKED, QUIET, NoticeState
 from budgetd_rules.rule import Level
 from budgetd_rules.schedules import Quiet
 

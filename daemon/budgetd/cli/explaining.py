@@ -89,8 +89,7 @@ def _load(outline: Outline, rule: str, account: str, now: datetime) -> tuple[Sto
     known = Known(
         views=views.get(account, {}),
         watches=found.memory.watches,
-        told=found.memory.told,
-        heard=found.memory.heard,
+        audience=found.memory.audience,
         escalations={meter: tuple(_escalations(notices)) for meter, notices in found.notices.items()},
         holds=Holds.at(now, found.holds, outline.ruleset.accounts),
     )

@@ -15,7 +15,7 @@ from budgetd.store import database
 from budgetd.store.outbox import Entry, load_entries
 from budgetd.store.requests import EVERYTHING, Request, RequestKind, add_requests
 from budgetd.validation import did_you_mean
-from budgetd_rules.judgement import NoticeState
+from budgetd_rules.notices import NoticeState
 
 outbox_app: Final = typer.Typer(
     help="What is still to be told, and what could not be.",

@@ -19,9 +19,9 @@ from budgetd.store.pulse import LastHeartbeat
 from budgetd.store.status import AccountStatus, ChannelStatus, EpisodeStatus, NoticeStatus
 from budgetd_rules.appointments import Report
 from budgetd_rules.holds import Hold, HoldKind
-from budgetd_rules.judgement import NoticeState
 from budgetd_rules.kinds import KINDS
 from budgetd_rules.meters import MeterKey, View, family
+from budgetd_rules.notices import NoticeState
 from budgetd_rules.polls import Outage, Poll
 from budgetd_rules.rule import Level
 from budgetd_rules.supplied import harmless, one_line

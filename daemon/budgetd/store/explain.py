@@ -14,10 +14,10 @@ from budgetd.store.judgements import load as load_memory
 from budgetd.store.rows import among
 from budgetd_rules.encoding import at, maybe_when, when
 from budgetd_rules.holds import Hold
-from budgetd_rules.judgement import NoticeState
 from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import ChangeKind, Episode
 from budgetd_rules.meters import MeterKey
+from budgetd_rules.notices import NoticeState
 from budgetd_rules.rule import Level
 from budgetd_rules.values import UNKNOWN, Value
 

@@ -10,7 +10,7 @@ from budgetd.store.database import Store, put, read, write
 from budgetd.store.rows import among
 from budgetd_rules.encoding import at
 from budgetd_rules.handover import OWED_FOR_LONGEST, heir
-from budgetd_rules.judgement import NoticeState
+from budgetd_rules.notices import NoticeState
 from budgetd_rules.ourselves import NOT_COMPOSED, channel_of
 
 

@@ -9,22 +9,20 @@ from budgetd.store.database import Store, put
 from budgetd.store.rows import among
 from budgetd_rules.burn import Run
 from budgetd_rules.encoding import at, read_value, when
-from budgetd_rules.judgement import Heard, Judgement, Notice
+from budgetd_rules.judgement import Judgement
 from budgetd_rules.memory import Episode, Watch, WatchKey
 from budgetd_rules.meters import MeterKey, Reading
+from budgetd_rules.notices import NOBODY, Audience, Notice
 from budgetd_rules.values import as_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """What is stored of some accounts. `told`: the channels that were owed something of each open episode, `heard`:
-    those that were told something, or may have been.
-    """
+    """What is stored of some accounts, and who knows of their open episodes."""
 
     readings: tuple[Reading, ...]
     watches: Mapping[WatchKey, Watch]
-    told: Mapping[str, Sequence[str]]
-    heard: Heard
+    audience: Audience
 
 
 def unjudged(db: Store, now: datetime) -> list[str]:
@@ -48,16 +46,14 @@ def load(db: Store, accounts: Sequence[str]) -> Memory:
         rows.watch(row, episodes.get(row["episode"]))
         for row in db.query("SELECT * FROM watches WHERE account IN (SELECT value FROM json_each(?))", these)
     ]
-    told, heard = _told(db, list(episodes)) if episodes else ({}, {})
     return Memory(
         readings=tuple(rows.reading(row) for row in readings),
         watches={watch.key: watch for watch in watches},
-        told=told,
-        heard=heard,
+        audience=_audience(db, list(episodes)) if episodes else NOBODY,
     )
 
 
-def _told(db: Store, episodes: Sequence[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+def _audience(db: Store, episodes: Sequence[str]) -> Audience:
     sql = """
         SELECT changes.episode AS episode, notices.channel AS channel, max(notices.state = 'sent' OR EXISTS (
             SELECT 1 FROM attempted JOIN attempts ON attempts.id = attempted.attempt
@@ -65,13 +61,13 @@ def _told(db: Store, episodes: Sequence[str]) -> tuple[dict[str, list[str]], dic
         FROM changes JOIN notices ON notices.change = changes.id
         WHERE changes.episode IN (SELECT value FROM json_each(?)) GROUP BY changes.episode, notices.channel
     """
-    told: dict[str, list[str]] = {}
+    owed: dict[str, list[str]] = {}
     heard: dict[str, list[str]] = {}
     for row in db.query(sql, [among(episodes)]):
-        told.setdefault(row["episode"], []).append(row["channel"])
+        owed.setdefault(row["episode"], []).append(row["channel"])
         if row["is_heard"]:
             heard.setdefault(row["episode"], []).append(row["channel"])
-    return told, heard
+    return Audience(owed=owed, heard=heard)
 
 
 def runs(db: Store, key: MeterKey, since: datetime) -> list[Run]:

@@ -7,8 +7,8 @@ from typing import Final
 from budgetd.store import rows
 from budgetd.store.database import Store, read
 from budgetd_rules.encoding import at, maybe_when, when
-from budgetd_rules.judgement import NoticeState
 from budgetd_rules.memory import ChangeKind
+from budgetd_rules.notices import NoticeState
 from budgetd_rules.rule import Level
 
 

@@ -12,9 +12,9 @@ from budgetd.store.holds import load_holds
 from budgetd.store.rows import among
 from budgetd_rules.encoding import at, maybe_when, when
 from budgetd_rules.holds import Hold, Holds
-from budgetd_rules.judgement import NoticeState
 from budgetd_rules.memory import Change, Episode
 from budgetd_rules.meters import Account, Reading
+from budgetd_rules.notices import NoticeState
 from budgetd_rules.polls import Cause, Outage
 
 
