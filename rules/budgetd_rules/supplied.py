@@ -25,7 +25,8 @@ _MARKUP: Final = str.maketrans(
         "~": "\u223c",
     }
 )
-_LINKS: Final = re.compile(r"://|\bwww\.", re.IGNORECASE)
+# Where a space ends a link: before what makes it one, as a space behind that would be lost at the end of the text.
+_LINKS: Final = re.compile(r":(?=//)|\bwww(?=\.)", re.IGNORECASE)
 # Inside a word, as in past_due, it is no markup.
 _MARKING_UNDERSCORE: Final = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 _LONGEST: Final = 120
