@@ -229,10 +229,7 @@ def _count(meter: Meter, seen: Seen) -> int | None:
 
 
 def _items(meter: Meter, seen: Seen) -> list[object] | dict[str, object] | None:
-    try:
-        items = meter.each.path.search(seen.document) if meter.each and seen.state is State.ANSWERED else None
-    except PathError:
-        return None
+    items = meter.each.path.find(seen.document) if meter.each and seen.state is State.ANSWERED else None
     return items if isinstance(items, list | dict) else None
 
 

@@ -1,6 +1,5 @@
 """What pydantic found wrong with a TOML file, as lines that a person can act on: file, key, what, and the fix."""
 
-import difflib
 import json
 import re
 import tomllib
@@ -12,6 +11,8 @@ from typing import Annotated, Any, Final, TypeGuard, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+
+from budgetd_rules.suggestions import suggest
 
 # A tag of a discriminated union begins with this; it stands in pydantic's locations, and not in the file.
 TAG: Final = "~"
@@ -71,10 +72,7 @@ _TOML_HINTS: Final[Mapping[str, str]] = {
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
     """`; did you mean X?`, or the list to choose from where it is short, or nothing."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean {near[0]}?"
-    return f"; known: {', '.join(sorted(known))}" if 0 < len(known) <= 12 else ""
+    return suggest(name, known) or (f"; known: {', '.join(sorted(known))}" if 0 < len(known) <= 12 else "")
 
 
 def _quoted(text: str) -> str:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import Any, Final
 
 from budgetd_rules import operations
 from budgetd_rules.operations import Expression, ExpressionError, Holds, Lookup, excerpt
+from budgetd_rules.suggestions import suggest
 from budgetd_rules.values import UNKNOWN, Number, Value, ValueType, add, as_number, divide, multiply, subtract
 
 __all__ = ["Expression", "ExpressionError", "Lookup", "Types", "compile_condition", "compile_expression"]
@@ -187,8 +187,7 @@ def _dotted_name(source: _Source, node: ast.expr) -> str:
 
 
 def _nothing_called(name: str, names: Iterable[str]) -> ExpressionError:
-    similar = get_close_matches(name, list(names), n=1)
-    return ExpressionError(f"there is no {excerpt(name)} here" + (f"; did you mean {similar[0]}?" if similar else ""))
+    return ExpressionError(f"there is no {excerpt(name)} here{suggest(name, names)}")
 
 
 def _accept_numbers(value: Value) -> Value:

@@ -62,17 +62,8 @@ def excerpt(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
-_NOUNS: Final[Mapping[ValueType, str]] = {
-    ValueType.NUMBER: "a number",
-    ValueType.BOOL: "true or false",
-    ValueType.TEXT: "text",
-    ValueType.TIME: "a time",
-    ValueType.NUMBERS: "a list of numbers",
-}
-
-
 def _describe(part: Expression) -> str:
-    return f"{excerpt(part.text)} is {_NOUNS[part.type]}"
+    return f"{excerpt(part.text)} is {part.type.noun}"
 
 
 def require_number(part: Expression, why: str) -> Expression:

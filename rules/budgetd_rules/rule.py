@@ -1,6 +1,5 @@
 """Rules: which meters to watch, at which level by which condition, and how long to wait before saying so."""
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,6 +12,7 @@ from typing import Final
 from budgetd_rules.expressions import Expression, ExpressionError, compile_condition
 from budgetd_rules.kinds import FIELD_TYPES, KINDS, Kind
 from budgetd_rules.meters import Account, family
+from budgetd_rules.suggestions import suggest
 from budgetd_rules.values import ValueType
 
 EASE_FOR: Final = timedelta(hours=1)
@@ -223,17 +223,14 @@ def _lacking(name: str, kinds: frozenset[Kind]) -> Iterable[str]:
     """A line where a selected kind has no such field; where no kind is selected, where none has it."""
     lacking = sorted(kind for kind in kinds or KINDS if name not in KINDS[kind].all)
     if lacking and (kinds or len(lacking) == len(KINDS)):
-        near = difflib.get_close_matches(name, _fields(kinds), n=1)
-        hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(_fields(kinds)))}"
+        hint = suggest(name, _fields(kinds)) or f"; there are {', '.join(sorted(_fields(kinds)))}"
         yield f"{name} is no field of {'the kind ' + ' or '.join(lacking) if kinds else 'any kind'}{hint}"
 
 
 def _wrong_steps(steps: Steps, kinds: frozenset[Kind]) -> Iterable[str]:
     numbers = [name for name in sorted(_fields(kinds)) if FIELD_TYPES[name] is ValueType.NUMBER]
     if steps.each not in numbers:
-        near = difflib.get_close_matches(steps.each, numbers, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        yield f"each = {steps.each!r} is no number of the watched kinds{hint}"
+        yield f"each = {steps.each!r} is no number of the watched kinds{suggest(steps.each, numbers)}"
     if not steps.steps:
         yield "steps are missing: name at least one, such as [30, 14, 7]"
     pairs = list(pairwise(steps.steps))

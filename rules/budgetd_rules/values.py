@@ -5,7 +5,7 @@
 """
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Context, Decimal
 from enum import Enum, StrEnum
@@ -40,6 +40,19 @@ class ValueType(StrEnum):
     TEXT = "text"
     TIME = "time"
     NUMBERS = "numbers"
+
+    @property
+    def noun(self) -> str:
+        return _NOUNS[self]
+
+
+_NOUNS: Final[Mapping[ValueType, str]] = {
+    ValueType.NUMBER: "a number",
+    ValueType.BOOL: "true or false",
+    ValueType.TEXT: "text",
+    ValueType.TIME: "a time",
+    ValueType.NUMBERS: "a list of numbers",
+}
 
 
 # No traps: a division by zero or an overflow becomes NaN or infinity, and `_finite` makes that unknown.

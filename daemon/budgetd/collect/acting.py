@@ -10,7 +10,7 @@ from typing import Final
 from budgetd.collect.bodies import read_body
 from budgetd.collect.failures import explain, find_cause, is_in_doubt
 from budgetd.collect.numbers import parse_number
-from budgetd.collect.paths import Path, PathError
+from budgetd.collect.paths import Path
 from budgetd.collect.plans import Action, Arg, Ask
 from budgetd.collect.sources import Source
 from budgetd.collect.templates import Known
@@ -86,10 +86,7 @@ def _read(source: Source, action: Action, answer: Answer, redact: Redact) -> Act
 
 def _show(path: Path, document: object) -> str:
     """Whole, for a link that is cut leads nowhere."""
-    try:
-        found = path.search(document)
-    except PathError:
-        return ""
+    found = path.find(document)
     if isinstance(found, Decimal):
         return format(found, "f")
     return one_line(found, lambda text: text, LONGEST_SHOWN) if isinstance(found, str) else ""

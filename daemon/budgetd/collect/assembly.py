@@ -10,7 +10,7 @@ from budgetd.collect.paths import PathError, compile_list_path, compile_path
 from budgetd.collect.plans import Each, FieldPlan, ItemPart, Meter, Within
 from budgetd.collect.request_plans import ITEM, RequestPlanner
 from budgetd.collect.tables import MeterTable, ProviderTable, WithinTable
-from budgetd.collect.values import NOUNS, Reader
+from budgetd.collect.values import Reader
 from budgetd.validation import did_you_mean
 from budgetd_rules.expressions import ExpressionError, compile_condition, compile_expression
 from budgetd_rules.kinds import FIELD_TYPES, KINDS, Kind
@@ -67,7 +67,7 @@ class Assembly:
             return None
         plan = self._plan_expression(where, text, FIELD_TYPES[name], meter)
         if plan and plan.expression.type is not FIELD_TYPES[name]:
-            wanted, given = NOUNS[FIELD_TYPES[name]], NOUNS[plan.expression.type]
+            wanted, given = FIELD_TYPES[name].noun, plan.expression.type.noun
             self.problems.append(f"{where}: takes {wanted}, and {text.strip()} is {given}")
         return plan
 

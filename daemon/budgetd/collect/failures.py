@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
-from budgetd.collect.paths import Path, PathError
+from budgetd.collect.paths import Path
 from budgetd.collect.plans import RequestPlan
 from budgetd.collect.provider import Provider
 from budgetd.collect.texts import Redact, one_line
@@ -41,10 +41,10 @@ def find_cause(provider: Provider, plan: RequestPlan, answer: Answer, document: 
     An empty body has no say in whether it is a success: that is a matter of its shape.
     """
     for cause, condition in provider.causes:
-        if follow(condition, document) is True:
+        if condition.find(document) is True:
             return cause
     if is_success(answer):
-        is_refused = plan.success and document and follow(plan.success, document) is not True
+        is_refused = plan.success and document and plan.success.find(document) is not True
         return Cause.VENDOR_ERROR if is_refused else None
     return _CAUSES.get(answer.status, Cause.VENDOR_ERROR if answer.status >= 500 else Cause.MALFORMED)
 
@@ -73,12 +73,5 @@ def _pause(answer: Answer, now: datetime) -> timedelta:
 
 
 def _quote(places: Iterable[Path], document: object, redact: Redact) -> str:
-    texts = (one_line(found, redact) for path in places if isinstance(found := follow(path, document), str))
+    texts = (one_line(found, redact) for path in places if isinstance(found := path.find(document), str))
     return next(filter(None, texts), "")
-
-
-def follow(path: Path, document: object) -> object:
-    try:
-        return path.search(document)
-    except PathError:
-        return None

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from budgetd.collect.answers import Visit
-from budgetd.collect.paths import Path, PathError
+from budgetd.collect.paths import PathError
 from budgetd.collect.plans import Each, Meter, Within
 from budgetd.collect.values import MalformedError, describe, read_id
 
@@ -71,7 +71,7 @@ def _too_many(count: int, most: int) -> str:
 
 
 def _name_item(visit: Visit, each: Each, item: object) -> str:
-    key = read_id(_search(each.key, item), visit.redact)
+    key = read_id(each.key.find(item), visit.redact)
     if key is None:
         raise MalformedError("has no key")
     return key
@@ -79,16 +79,9 @@ def _name_item(visit: Visit, each: Each, item: object) -> str:
 
 def _is_within(visit: Visit, within: Within, item: object) -> bool:
     try:
-        moment = within.reader.read(_search(within.time, item), visit.now, visit.redact)
+        moment = within.reader.read(within.time.find(item), visit.now, visit.redact)
     except MalformedError as error:
         raise MalformedError(f"has no time: {error}") from error
     if not isinstance(moment, datetime):
         raise MalformedError("has no time, so that nobody knows whether it counts")
     return visit.now - within.last <= moment <= visit.now + SKEW
-
-
-def _search(path: Path, item: object) -> object:
-    try:
-        return path.search(item)
-    except PathError:
-        return None

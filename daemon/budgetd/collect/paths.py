@@ -75,6 +75,13 @@ class Path:
             raise PathError(f"the path {self.text!r} can't be followed here") from error
         return found
 
+    def find(self, document: object) -> object:
+        """What is there, or None, also where the path can't be used on the document."""
+        try:
+            return self.search(document)
+        except PathError:
+            return None
+
 
 def compile_path(text: str) -> Path:
     if len(text) > LONGEST:

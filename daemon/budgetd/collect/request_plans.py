@@ -7,7 +7,7 @@ from budgetd.collect.plans import PagesPlan, RequestPlan, ValuePlan
 from budgetd.collect.request_tables import PagesTable, RequestTable, ValueTable
 from budgetd.collect.tables import ProviderTable
 from budgetd.collect.templates import API_KEY, TIMES, is_braced, is_time, names_in, texts_in
-from budgetd.collect.values import NOUNS, Reader
+from budgetd.collect.values import Reader
 from budgetd.validation import did_you_mean
 from budgetd_rules.values import ValueType
 
@@ -110,7 +110,7 @@ class RequestPlanner:
         if value is None:
             return f"is a value of requests.{self._declared[name]}, whose answer is not there yet"
         if value.reader.type not in (ValueType.TEXT, ValueType.NUMBER):
-            return f"is {NOUNS[value.reader.type]}, and only text and whole numbers can be sent"
+            return f"is {value.reader.type.noun}, and only text and whole numbers can be sent"
         return ""
 
     def _no_such_name(self, name: str, is_request: bool) -> str:

@@ -20,14 +20,6 @@ LONGEST_QUOTE: Final = 40
 # More digits than any two numbers make.
 _EXACT: Final = Context(prec=200)
 
-NOUNS: Final[Mapping[ValueType, str]] = {
-    ValueType.NUMBER: "a number",
-    ValueType.BOOL: "true or false",
-    ValueType.TEXT: "text",
-    ValueType.TIME: "a time",
-    ValueType.NUMBERS: "a list of numbers",
-}
-
 
 class Contradiction(Enum):
     """Stands in a document where a name came twice, with different values: no reader takes it."""
@@ -62,7 +54,7 @@ class Reader:
             return UNLIMITED
         value = _READ[self.type](raw, self, now, redact)
         if value is None:
-            raise MalformedError(f"expected {NOUNS[self.type]}, got {describe(raw, redact)}")
+            raise MalformedError(f"expected {self.type.noun}, got {describe(raw, redact)}")
         return value
 
     def read_number(self, raw: object) -> Decimal | Unlimited | None:

@@ -1,0 +1,10 @@
+"""What somebody who misspelt a name probably meant."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean X?`, to follow the line that says what is wrong; or nothing."""
+    near = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
