@@ -16,6 +16,7 @@ import pytest
 from budgetd.cli import main
 from budgetd.collect.provider import CATALOG
 from budgetd.config import load_config
+from budgetd.config_paths import SYSTEM_CONFIG
 from budgetd.demo.books import Vendor
 from budgetd.demo.receivers import Inbox, Webhook
 from budgetd.demo.vendors import KEYS, VendorServer
@@ -24,7 +25,6 @@ from budgetd.planning import make_outline
 from budgetd.store import database, notices, polls
 from budgetd.store.notices import ChannelState, Outcome
 from budgetd.store.polls import Finished
-from budgetd.whereabouts import SYSTEM_CONFIG
 from budgetd_rules.kinds import Kind
 from budgetd_rules.lines import Settled
 from budgetd_rules.notices import NoticeState

@@ -15,12 +15,12 @@ from pydantic_core import PydanticSerializationError
 
 from budgetd.advice import warnings
 from budgetd.config import ByLevel, ClockworkTable, ConfigFile, StepsTable, load_config
+from budgetd.config_paths import SYSTEM_CONFIG, find_config, state_folder
 from budgetd.credentials import KeySource, Secret
 from budgetd.durations import Duration
 from budgetd.errors import ConfigError
 from budgetd.planning import make_plan
 from budgetd.rulefiles import LARGEST
-from budgetd.whereabouts import SYSTEM_CONFIG, find_config, state_folder
 from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import ChangeKind
 from conftest import WriteConfig

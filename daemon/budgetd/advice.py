@@ -7,10 +7,10 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from budgetd.collect.plans import Meter
-from budgetd.commands import find_program
 from budgetd.credentials import KeySource
 from budgetd.durations import format_duration
 from budgetd.intervals import Crowd, find_crowds
+from budgetd.key_commands import find_program
 from budgetd.planning import Outline
 from budgetd.validation import did_you_mean
 from budgetd_rules.explanation import supposed

@@ -13,6 +13,7 @@ from typing import Annotated, Generic, TypeVar
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError
 
+from budgetd.config_paths import state_folder
 from budgetd.credentials import SOURCES
 from budgetd.durations import Duration, DurationOrZero, QuietHours
 from budgetd.errors import ConfigError
@@ -37,7 +38,6 @@ from budgetd.settings import (
     text_or_table,
 )
 from budgetd.validation import TAG, problem_lines
-from budgetd.whereabouts import state_folder
 from budgetd_rules.rule import EASE_FOR
 
 T = TypeVar("T")

@@ -15,8 +15,8 @@ from typing import Final, Literal
 
 import httpx
 
+from budgetd.compression import CompressionError, unpack
 from budgetd.journey import Journey, Step
-from budgetd.packing import PackedError, unpack
 from budgetd.pools import KEEP_ALIVE, OnePool, Pools, origin_of
 from budgetd.turns import Line, Turns
 from budgetd_rules.polls import Cause
@@ -237,7 +237,7 @@ async def _read(response: httpx.Response) -> bytes:
 def _unpack(body: bytes, encoding: str) -> bytes:
     try:
         whole = unpack(body, encoding, MAX_BYTES + 1)
-    except PackedError as error:
+    except CompressionError as error:
         raise RequestFailedError(Cause.MALFORMED, str(error)) from error
     if len(whole) > MAX_BYTES:
         raise _too_large()

@@ -18,22 +18,22 @@ from budgetd.collect.overrides import override_headers
 from budgetd.collect.provider import Provider, Shelf, load_shelf
 from budgetd.collect.renewal import first_secret, renewable
 from budgetd.collect.sources import Setting, Source, make_source
-from budgetd.commands import Commands
 from budgetd.config import (
     AccountTable,
     Config,
     RouteTable,
     RuleTable,
 )
+from budgetd.config_paths import own_providers
 from budgetd.credentials import Secret, SecretSource, SecretUnavailableError
 from budgetd.errors import ConfigError
 from budgetd.heartbeat import Receiver
 from budgetd.http import Request
 from budgetd.intervals import find_intervals
+from budgetd.key_commands import KeyCommands
 from budgetd.rule_texts import levels_named, rule_text
-from budgetd.sameness import same_as_problem
+from budgetd.same_as import same_as_problem
 from budgetd.validation import did_you_mean
-from budgetd.whereabouts import own_providers
 from budgetd_rules.judgement import Ruleset
 from budgetd_rules.meters import Account
 from budgetd_rules.ourselves import ACCOUNT, OURSELVES
@@ -103,7 +103,7 @@ class _Planner:
 
     def __init__(self, config: Config) -> None:
         self.config, self.file = config, config.file
-        self.commands = Commands()
+        self.commands = KeyCommands()
         self.shelf = load_shelf(own_providers(config.path))
         self.problems = [line for lines in self.shelf.problems.values() for line in lines]
         self._channels = ChannelPlanner(config, self._secret, self._problem)

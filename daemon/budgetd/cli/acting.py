@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from budgetd import views
+from budgetd import json_shapes
 from budgetd.cli.holding import appendable, who
 from budgetd.cli.invocation import ConfigOption, JsonOption, load, make_printer, print_json, read_clock
 from budgetd.collect.acting import Acted, Ending, act, read_args
@@ -148,7 +148,9 @@ def _confirm(what: str, action: Action, args: Mapping[str, Known]) -> None:
 def _list_possible(plan: Plan, account: str, as_json: bool) -> None:
     provider = plan.scheduled[account].source.provider
     if as_json:
-        print_json([views.action_json(action.name, action.title, action.args) for action in provider.actions.values()])
+        print_json(
+            [json_shapes.action_json(action.name, action.title, action.args) for action in provider.actions.values()]
+        )
         return
     if not provider.actions:
         print(f"{provider.title} offers nothing to start")
@@ -163,7 +165,7 @@ def _list_started(outline: Outline, as_json: bool) -> None:
     db = database.open_for_reading(outline.config.state)
     found = actions.load_actions(db) if db else []
     if as_json:
-        print_json([views.started_json(one) for one in found])
+        print_json([json_shapes.started_json(one) for one in found])
     elif found:
         make_printer(outline, read_clock()).started(found)
     else:

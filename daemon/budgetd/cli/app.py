@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from budgetd import log, views
+from budgetd import json_shapes, log
 from budgetd.advice import programs, twins, warnings
 from budgetd.cli.acting import start_action
 from budgetd.cli.channels import channels_app
@@ -146,7 +146,7 @@ def poll(
     known = plan.outline.ruleset.accounts
     seen = [(one, [view(reading, now, known[one.account].stale_after) for reading in one.readings]) for one in polls]
     if as_json:
-        print_json([views.poll_json(one, viewed) for one, viewed in seen])
+        print_json([json_shapes.poll_json(one, viewed) for one, viewed in seen])
     else:
         printer = make_printer(plan.outline, now)
         for one, viewed in seen:
@@ -189,12 +189,12 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     heartbeat, last_beat = outline.config.file.daemon.heartbeat, load_heartbeat(db) if db else None
     if as_json:
         shapes = [
-            views.account_json(one, account.provider, account.same_as, viewed.get(one.name, {}).values())
+            json_shapes.account_json(one, account.provider, account.same_as, viewed.get(one.name, {}).values())
             for one, account in accounts
         ]
-        told = [views.channel_json(one, quiet.get(one.name), coming.get(one.name)) for one in channels]
-        beats = views.heartbeat_json(last_beat) if heartbeat else None
-        print_json(views.status_json(shapes, found.episodes, told, beats))
+        told = [json_shapes.channel_json(one, quiet.get(one.name), coming.get(one.name)) for one in channels]
+        beats = json_shapes.heartbeat_json(last_beat) if heartbeat else None
+        print_json(json_shapes.status_json(shapes, found.episodes, told, beats))
         return
     printer = make_printer(outline, now)
     if db is None:
@@ -264,7 +264,7 @@ def episodes(
     if episode is not None and not found:
         raise UsageError(f"no episode's id begins with {episode!r}; `budgetd episodes --all` lists them")
     if as_json:
-        print_json([views.course_json(one) for one in found])
+        print_json([json_shapes.course_json(one) for one in found])
         return
     printer = make_printer(outline, now)
     if episode is not None:

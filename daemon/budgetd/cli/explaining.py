@@ -10,7 +10,7 @@ from budgetd.cli.explained import Page, headline_at_end, tell_explanation, tell_
 from budgetd.cli.invocation import ConfigOption, JsonOption, load_outline, make_console, print_json, read_clock
 from budgetd.durations import parse_positive_duration
 from budgetd.errors import UsageError
-from budgetd.explanation_views import explanation_json, history_json
+from budgetd.explanation_shapes import explanation_json, history_json
 from budgetd.judge import views_of
 from budgetd.planning import Outline
 from budgetd.store import database

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from budgetd import views
+from budgetd import json_shapes
 from budgetd.cli.invocation import ConfigOption, JsonOption, load_outline, make_printer, print_json, read_clock
 from budgetd.durations import parse_positive_duration
 from budgetd.errors import UsageError
@@ -101,7 +101,7 @@ def list_holds(
     db = database.open_for_reading(outline.config.state)
     found = holds.load_holds(db, now, ended_too=ended_too) if db else []
     if as_json:
-        print_json([views.hold_json(hold) for hold in found])
+        print_json([json_shapes.hold_json(hold) for hold in found])
     else:
         make_printer(outline, now).holds(found)
 

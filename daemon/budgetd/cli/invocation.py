@@ -13,10 +13,10 @@ from rich.console import Console
 
 from budgetd.cli.tables import Printer
 from budgetd.config import Config, load_config
+from budgetd.config_paths import find_config
 from budgetd.errors import UsageError
 from budgetd.planning import Outline, make_outline
 from budgetd.validation import did_you_mean
-from budgetd.whereabouts import find_config
 
 ConfigOption = Annotated[
     Path | None,

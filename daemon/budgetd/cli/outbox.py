@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from budgetd import views
+from budgetd import json_shapes
 from budgetd.cli.holding import CommentOption, appendable, who
 from budgetd.cli.invocation import ConfigOption, JsonOption, load_outline, make_printer, print_json, read_clock
 from budgetd.errors import UsageError
@@ -43,7 +43,7 @@ def outbox(
     db = database.open_for_reading(outline.config.state)
     entries = load_entries(db, now - _LAST if settled_too else None) if db else []
     if as_json:
-        print_json([views.entry_json(entry) for entry in entries])
+        print_json([json_shapes.entry_json(entry) for entry in entries])
     elif entries:
         make_printer(outline, now).outbox(entries)
     else:

@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from budgetd import views
+from budgetd import json_shapes
 from budgetd.cli.explained import Page
 from budgetd.cli.invocation import ConfigOption, JsonOption, load, make_console, print_json, read_clock, require_known
 from budgetd.cli.tables import Printer
@@ -48,7 +48,9 @@ def probe(
     stale_after = plan.outline.ruleset.accounts[account].stale_after
     viewed = [view(reading, now, stale_after) for reading in found.poll.readings]
     if as_json:
-        print_json(views.poll_json(found.poll, viewed) | {"requests": [_request_json(one) for one in found.requests]})
+        print_json(
+            json_shapes.poll_json(found.poll, viewed) | {"requests": [_request_json(one) for one in found.requests]}
+        )
     else:
         page = Page(make_console(), plan.outline.zone, now)
         for one in found.requests:
@@ -133,7 +135,7 @@ def _rest(one: RequestSeen) -> Iterator[str]:
 # --- for scripts
 
 
-def _request_json(one: RequestSeen) -> views.Json:
+def _request_json(one: RequestSeen) -> json_shapes.Json:
     return {
         "request": one.name,
         "sent": [

@@ -37,7 +37,7 @@ def program_name(words: Sequence[Secret]) -> str:
     return Path(words[0].reveal()).name
 
 
-class Commands:
+class KeyCommands:
     """Runs the commands of one config, some at a time."""
 
     def __init__(self, within: timedelta = WITHIN) -> None:
