@@ -25,7 +25,7 @@ from budgetd.threads import Worker
 from budgetd_rules.appointments import Diary, Report, parse_appointment
 from budgetd_rules.judgement import Judgement, Ruleset
 from budgetd_rules.meters import Account, Reading
-from budgetd_rules.ourselves import ACCOUNT
+from budgetd_rules.own_account import OWN_ACCOUNT
 from budgetd_rules.polls import Outage, Poll
 from budgetd_rules.routing import Route, Routing
 from budgetd_rules.rule import Rule
@@ -101,7 +101,7 @@ class House:
         """`quiet` are the quiet hours of every channel, and `reports` its appointments."""
         self.templates = templates or {}
         self.path = path
-        self.ruleset = Ruleset(rules if rules is not None else [rule()], [*(accounts or [account()]), ACCOUNT])
+        self.ruleset = Ruleset(rules if rules is not None else [rule()], [*(accounts or [account()]), OWN_ACCOUNT])
         hours = Quiet(ranges=tuple(parse_range(text) for text in quiet), zone=zone)
         self.routing = Routing(
             routes=tuple(routes),

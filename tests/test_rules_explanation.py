@@ -15,7 +15,7 @@ from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import ChangeKind, Reason, Watch, WatchKey
 from budgetd_rules.meters import Account, Reading
 from budgetd_rules.notices import Audience
-from budgetd_rules.ourselves import NEVER_STALE
+from budgetd_rules.own_account import NEVER_STALE
 from budgetd_rules.routing import Route, Routing
 from budgetd_rules.rule import Clockwork, Level, Rule, Selector, Steps
 from budgetd_rules.values import UNKNOWN

@@ -18,7 +18,7 @@ from budgetd_rules.judgement import FROM_HISTORY
 from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import ChangeKind, Watch, WatchKey
 from budgetd_rules.meters import Account, family
-from budgetd_rules.ourselves import ACCOUNT, own_meters
+from budgetd_rules.own_account import OWN_ACCOUNT, own_meters
 from budgetd_rules.polls import CONNECTION
 from budgetd_rules.routing import Route
 from budgetd_rules.rule import Level, Rule
@@ -119,7 +119,7 @@ def _watched(rule: Rule, outline: Outline) -> Iterator[tuple[Account, Meter]]:
 def _connections(rule: Rule, outline: Outline) -> Iterator[tuple[Account, str]]:
     """Those of accounts, and budgetd's own."""
     connections = [(account, CONNECTION) for account in _accounts(rule, outline)]
-    connections += [(ACCOUNT, meter) for meter in own_meters(outline.routing.group_wait)]
+    connections += [(OWN_ACCOUNT, meter) for meter in own_meters(outline.routing.group_wait)]
     return (one for one in connections if rule.watches(*one, Kind.CONNECTION))
 
 

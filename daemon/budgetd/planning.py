@@ -36,7 +36,7 @@ from budgetd.same_as import same_as_problem
 from budgetd.validation import did_you_mean
 from budgetd_rules.judgement import Ruleset
 from budgetd_rules.meters import Account
-from budgetd_rules.ourselves import ACCOUNT, OURSELVES
+from budgetd_rules.own_account import OWN_ACCOUNT, OWN_NAME
 from budgetd_rules.routing import AT_ONCE, Route, Routing
 from budgetd_rules.rule import Level, Rule, RuleError, build_rule
 
@@ -63,7 +63,7 @@ class Outline:
     @property
     def accounts(self) -> Mapping[str, Account]:
         """Those of the config; the ruleset has budgetd itself as well."""
-        return {name: account for name, account in self.ruleset.accounts.items() if name != OURSELVES}
+        return {name: account for name, account in self.ruleset.accounts.items() if name != OWN_NAME}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +123,7 @@ class _Planner:
             config=self.config,
             zone=ZoneInfo(self.file.daemon.timezone),
             shelf=self.shelf,
-            ruleset=Ruleset(rules, [*accounts, ACCOUNT]),
+            ruleset=Ruleset(rules, [*accounts, OWN_ACCOUNT]),
             routing=self._channels.routing(routes),
         )
 
@@ -180,7 +180,7 @@ class _Planner:
     def _account(self, name: str, table: AccountTable, interval: timedelta | None) -> Account | None:
         """Without an interval it is not polled."""
         key = f"accounts.{name}"
-        if name == OURSELVES:
+        if name == OWN_NAME:
             self._problem(key, "the name budgetd stands for budgetd itself; take another")
         provider = self.shelf.providers.get(table.provider)
         if provider is None and table.provider not in self.shelf.problems:

@@ -20,8 +20,8 @@ from budgetd_rules.meters import Account, View, family
 from budgetd_rules.notices import QUIET, NoticeState
 from budgetd_rules.polls import CONNECTION
 from budgetd_rules.rule import Level
+from budgetd_rules.sanitizing import harmless
 from budgetd_rules.schedules import Quiet
-from budgetd_rules.supplied import harmless
 from budgetd_rules.values import UNKNOWN
 from budgetd_rules.wording import describe, moment
 

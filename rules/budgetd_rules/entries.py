@@ -13,9 +13,9 @@ from budgetd_rules.kinds import KINDS
 from budgetd_rules.lines import Line, Told
 from budgetd_rules.memory import Change, Reason
 from budgetd_rules.meters import Account, View
-from budgetd_rules.ourselves import channel_of
+from budgetd_rules.own_account import channel_of
 from budgetd_rules.rule import Rule
-from budgetd_rules.supplied import addressed, condition, harmless, web_link
+from budgetd_rules.sanitizing import addressed, condition, harmless, web_link
 from budgetd_rules.values import UNKNOWN, Unknown, Unlimited, Value
 from budgetd_rules.wording import describe, moment, show, show_field, show_percent
 

@@ -18,7 +18,7 @@ from budgetd_rules.meters import Account, View
 from budgetd_rules.notices import NOBODY, Audience, owe
 from budgetd_rules.routing import AT_ONCE, Routing
 from budgetd_rules.rule import Level, Rule
-from budgetd_rules.sending import Escalation, escalation_gates, hold_gates, quiet_gates
+from budgetd_rules.sending_gates import Escalation, escalation_gates, hold_gates, quiet_gates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

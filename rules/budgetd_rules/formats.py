@@ -1,7 +1,7 @@
 """One text in three formats: plain, Markdown and HTML.
 
 A text is blocks of rows; a row has a strong beginning and a rest, in which code and links may stand. What stands in
-them can't become markup: it was made harmless before (`supplied`), and is escaped here as the format wants it.
+them can't become markup: it was made harmless before (`sanitizing`), and is escaped here as the format wants it.
 """
 
 import html
@@ -27,7 +27,7 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An address that is shown as it is, and leads there; see `supplied.web_link`."""
+    """An address that is shown as it is, and leads there; see `sanitizing.web_link`."""
 
     url: str
 

@@ -14,10 +14,10 @@ from budgetd_rules.expressions import Expression, Lookup
 from budgetd_rules.kinds import KINDS, Kind
 from budgetd_rules.memory import Change, ChangeKind, Reason, Stretch, Watch
 from budgetd_rules.meters import Account, View
-from budgetd_rules.ourselves import NEVER_STALE
+from budgetd_rules.own_account import NEVER_STALE
 from budgetd_rules.reminders import next_reminder, passed_steps
 from budgetd_rules.rule import Clockwork, Level, Rule, Selector
-from budgetd_rules.supplied import harmless
+from budgetd_rules.sanitizing import harmless
 from budgetd_rules.values import UNKNOWN, Truth, Value
 from budgetd_rules.wording import show
 

@@ -8,7 +8,7 @@ from typing import Final
 OWED_FOR_LONGEST: Final = timedelta(days=3)
 
 
-def heir(
+def choose_substitute(
     channels: Sequence[str], fallback: str | None, had: Collection[str | None], failing: Collection[str] = ()
 ) -> str | None:
     """The channel that is told instead of another: its fallback, else the first that works, else any.

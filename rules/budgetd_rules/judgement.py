@@ -11,7 +11,7 @@ from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import Change, ChangeKind, Episode, Reason, Watch, WatchKey
 from budgetd_rules.meters import Account, MeterKey, View
 from budgetd_rules.notices import NOBODY, Audience, Notice, owe
-from budgetd_rules.ourselves import OURSELVES
+from budgetd_rules.own_account import OWN_NAME
 from budgetd_rules.routing import Routing
 from budgetd_rules.rule import Rule
 from budgetd_rules.watches import end, park, step
@@ -113,7 +113,7 @@ class _Batch:
         account = self.ruleset.accounts.get(watch.key.account)
         rule = self.ruleset.rules.get(watch.key.rule)
         if account and rule and watch.key.meter not in meters:
-            is_ours = account.name == OURSELVES
+            is_ours = account.name == OWN_NAME
             taken = end(watch, Reason.UNWATCHED if is_ours else Reason.GONE, self.now)
             self.forgotten.append(watch.key)
         elif watch.parked_at and self.now - watch.parked_at > KEEP_PARKED:

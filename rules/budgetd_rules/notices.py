@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from budgetd_rules.handover import heir
+from budgetd_rules.handover import choose_substitute
 from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import Change, ChangeKind
 from budgetd_rules.meters import Account
-from budgetd_rules.ourselves import channel_of
+from budgetd_rules.own_account import channel_of
 from budgetd_rules.routing import AT_ONCE, Routing
 
 # What a held notice names as its hold where it is not the id of a silence. A new config may end either.
@@ -97,5 +97,5 @@ def _besides(failing: str | None, waits: Mapping[str, timedelta], routing: Routi
     if failing is None or failing not in waits:
         return waits
     others = {channel: after for channel, after in waits.items() if channel != failing}
-    instead = heir(tuple(routing.group_wait), routing.fallbacks.get(failing), {failing})
+    instead = choose_substitute(tuple(routing.group_wait), routing.fallbacks.get(failing), {failing})
     return others or ({instead: AT_ONCE} if instead else {})

@@ -8,8 +8,8 @@ from typing import Final
 
 from budgetd_rules.kinds import Kind
 from budgetd_rules.meters import View
-from budgetd_rules.ourselves import CONFIG, OURSELVES, STORE, channel_of
-from budgetd_rules.supplied import harmless
+from budgetd_rules.own_account import CONFIG, OWN_NAME, STORE, channel_of
+from budgetd_rules.sanitizing import harmless
 from budgetd_rules.values import UNKNOWN, Unknown, Unlimited, Value
 
 
@@ -89,7 +89,7 @@ def _cap(view: View, _zone: tzinfo, _now: datetime) -> str:
 
 
 def _connection(view: View, _zone: tzinfo, _now: datetime) -> str:
-    if view.key.account == OURSELVES:
+    if view.key.account == OWN_NAME:
         return _own(view)
     cause, failures = view.fields["cause"], view.fields["failures"]
     if failures is UNKNOWN:

@@ -46,7 +46,7 @@ from budgetd.store.pulse import load_heartbeat
 from budgetd.store.status import AccountStatus, ChannelStatus, Status
 from budgetd.wiring import wire
 from budgetd_rules.meters import View, family, view
-from budgetd_rules.ourselves import ACCOUNT, OURSELVES
+from budgetd_rules.own_account import OWN_ACCOUNT, OWN_NAME
 from budgetd_rules.polls import Poll
 
 app = typer.Typer(
@@ -178,8 +178,8 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     accounts = [
         (found.accounts.get(name) or AccountStatus(name=name), account) for name, account in outline.accounts.items()
     ]
-    if troubled := _in_trouble(found.accounts.get(OURSELVES)):
-        accounts.append((troubled, ACCOUNT))
+    if troubled := _in_trouble(found.accounts.get(OWN_NAME)):
+        accounts.append((troubled, OWN_ACCOUNT))
     readings = [reading for one, _ in accounts for reading in one.readings]
     viewed = views_of(db, outline.ruleset, readings, now) if db else {}
     channels = [found.channels.get(name) or ChannelStatus(name=name) for name in outline.routing.group_wait]

@@ -24,7 +24,7 @@ from budgetd_rules.meters import MeterKey, View, family
 from budgetd_rules.notices import NoticeState
 from budgetd_rules.polls import Outage, Poll
 from budgetd_rules.rule import Level
-from budgetd_rules.supplied import harmless, one_line
+from budgetd_rules.sanitizing import harmless, one_line
 from budgetd_rules.values import UNKNOWN
 from budgetd_rules.wording import describe, moment, show
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from budgetd.credentials import Secret
 from budgetd.store.notices import Outcome
-from budgetd_rules.supplied import one_line
+from budgetd_rules.sanitizing import one_line
 
 Entry = tuple[str, str]
 

@@ -17,7 +17,7 @@ from budgetd.threads import Worker
 from budgetd_rules.formats import Block, Format, Row, escaped, write
 from budgetd_rules.messages import Message
 from budgetd_rules.rule import Level
-from budgetd_rules.supplied import harmless
+from budgetd_rules.sanitizing import harmless
 
 if TYPE_CHECKING:
     from budgetd.deliver.templates import Template

@@ -16,7 +16,7 @@ from budgetd.ruletests.shapes import MeterKeys, MeterTable
 from budgetd.validation import did_you_mean
 from budgetd_rules.kinds import FIELD_TYPES, KINDS, Kind
 from budgetd_rules.meters import MeterKey, Reading, family
-from budgetd_rules.ourselves import OURSELVES
+from budgetd_rules.own_account import OWN_NAME
 from budgetd_rules.polls import Cause, Outage, Poll
 from budgetd_rules.values import UNKNOWN, UNLIMITED, Value, ValueType
 
@@ -162,7 +162,7 @@ class Reader:
 
     def read(self, course: Course) -> list[Seen]:
         """Each poll of the meter, in order."""
-        if course.kind is Kind.CONNECTION and course.key.account != OURSELVES:
+        if course.kind is Kind.CONNECTION and course.key.account != OWN_NAME:
             self._wrong(course.where, "the connection is no meter of a test: it follows from the outages")
             return []
         fixed = self._fields(course, (*course.where, "fields"), course.fields)

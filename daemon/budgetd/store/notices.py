@@ -18,7 +18,7 @@ from budgetd_rules.lines import Owed, Settled
 from budgetd_rules.memory import Episode
 from budgetd_rules.meters import MeterKey, Reading
 from budgetd_rules.notices import OF_CONFIG, Notice, NoticeState
-from budgetd_rules.ourselves import channel_meter, own_reading, send_cause
+from budgetd_rules.own_account import channel_meter, own_reading, send_cause
 from budgetd_rules.polls import NO_CAUSE
 
 # A failing channel may be tried so often for the sake of what is critical and new.

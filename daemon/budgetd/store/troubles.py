@@ -9,7 +9,7 @@ from budgetd.store.database import Store, put, write
 from budgetd.store.rows import among, fields_from_text, fields_to_text, reading_row
 from budgetd_rules.encoding import at
 from budgetd_rules.meters import Reading
-from budgetd_rules.ourselves import CONFIG, OURSELVES, STORE, own_meters, own_reading
+from budgetd_rules.own_account import CONFIG, OWN_NAME, STORE, own_meters, own_reading
 from budgetd_rules.polls import NO_CAUSE, Cause
 
 # Nothing polls the account.
@@ -24,7 +24,7 @@ def begin(db: Store, channels: Iterable[str], now: datetime) -> None:
                 note(db, own_reading(meter, now))
         kept = among(own_meters(channels))
         gone = "DELETE FROM latest WHERE account = ? AND meter NOT IN (SELECT value FROM json_each(?))"
-        if db.execute(gone, [OURSELVES, kept]).rowcount:
+        if db.execute(gone, [OWN_NAME, kept]).rowcount:
             _judge_anew(db, now)
 
 
@@ -53,12 +53,12 @@ def _judge_anew(db: Store, now: datetime) -> None:
     db.execute(
         "INSERT INTO accounts (name, provider, last_attempt, next_poll_at, unjudged) VALUES (?1, ?1, ?2, ?3, 1) "
         "ON CONFLICT (name) DO UPDATE SET last_attempt = excluded.last_attempt, unjudged = 1",
-        [OURSELVES, at(now), _NEVER],
+        [OWN_NAME, at(now), _NEVER],
     )
 
 
 def _fields(db: Store, meter: str) -> str | None:
-    row = db.execute("SELECT fields FROM latest WHERE account = ? AND meter = ?", [OURSELVES, meter]).fetchone()
+    row = db.execute("SELECT fields FROM latest WHERE account = ? AND meter = ?", [OWN_NAME, meter]).fetchone()
     return str(row[0]) if row else None
 
 

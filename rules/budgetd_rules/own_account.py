@@ -14,13 +14,13 @@ from budgetd_rules.meters import Account, MeterKey, Reading
 from budgetd_rules.polls import NO_CAUSE, Cause
 from budgetd_rules.values import Value
 
-OURSELVES: Final = "budgetd"
+OWN_NAME: Final = "budgetd"
 CONFIG: Final = "config"
 STORE: Final = "store"
 _CHANNEL: Final = "channel/"
 # Nobody polls these: they are written when something happens, and hold until the next thing does.
 NEVER_STALE: Final = timedelta(days=36_500)
-ACCOUNT: Final = Account(name=OURSELVES, provider=OURSELVES, title="", stale_after=NEVER_STALE)
+OWN_ACCOUNT: Final = Account(name=OWN_NAME, provider=OWN_NAME, title="", stale_after=NEVER_STALE)
 
 
 def channel_meter(channel: str) -> str:
@@ -29,7 +29,7 @@ def channel_meter(channel: str) -> str:
 
 def channel_of(account: str, meter: str) -> str | None:
     """The channel that a meter of ours is about."""
-    is_one = account == OURSELVES and meter.startswith(_CHANNEL)
+    is_one = account == OWN_NAME and meter.startswith(_CHANNEL)
     return meter.removeprefix(_CHANNEL) if is_one else None
 
 
@@ -56,7 +56,7 @@ def own_reading(
         fields["detail"] = detail
     if failures and last_success_at:
         fields["last_success_at"] = last_success_at
-    return Reading(key=MeterKey(OURSELVES, meter), kind=Kind.CONNECTION, unit="", as_of=now, fields=fields)
+    return Reading(key=MeterKey(OWN_NAME, meter), kind=Kind.CONNECTION, unit="", as_of=now, fields=fields)
 
 
 _HTTP_STATUS: Final = re.compile(r"error=(\d{3})")

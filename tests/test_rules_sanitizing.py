@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from budgetd_rules.formats import Block, Code, Format, Link, Row, escaped, write
 from budgetd_rules.messages import Message
-from budgetd_rules.supplied import addressed, condition, harmless, web_link
+from budgetd_rules.sanitizing import addressed, condition, harmless, web_link
 from nasty import TEXTS, assert_html, assert_markdown, assert_plain, message_of
 
 
