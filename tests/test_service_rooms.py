@@ -498,9 +498,9 @@ def test_the_accounts_of_one_vendor_hold_up_no_other(tmp_path: Path) -> None:
     """They are more than may be under way at once, and come first, by their time."""
     plan = make(tmp_path)
     growth = plan.scheduled["growth"]
-    draft = replace(growth.source.draft, base="https://slow.example/v2")
+    maker = replace(growth.source.maker, base="https://slow.example/v2")
     slow = {
-        name: replace(growth, source=replace(growth.source, account=name, draft=draft))
+        name: replace(growth, source=replace(growth.source, account=name, maker=maker))
         for name in (f"slow{number:03}" for number in range(150))
     }
     plan = replace(plan, scheduled={**slow, "growth": growth})

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from budgetd.durations import format_duration
 from budgetd.store.actions import Started
-from budgetd.store.outbox import Entry
+from budgetd.store.outbox import OutboxEntry
 from budgetd.store.pulse import LastHeartbeat
 from budgetd.store.status import AccountStatus, ChannelStatus, EpisodeStatus, NoticeStatus
 from budgetd_rules.appointments import Report
@@ -127,7 +127,7 @@ def hold_json(hold: Hold) -> Json:
     }
 
 
-def entry_json(entry: Entry) -> Json:
+def entry_json(entry: OutboxEntry) -> Json:
     return {
         "id": entry.id,
         "channel": entry.channel,

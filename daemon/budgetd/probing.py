@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
-from budgetd.collect.answers import Outcome, Seen, State, Visit, find_raw
+from budgetd.collect.answers import Reply, Seen, State, Visit, find_raw
 from budgetd.collect.bodies import read_body
 from budgetd.collect.extract import conclude, converse
 from budgetd.collect.paths import Path, PathError
@@ -105,12 +105,12 @@ async def probe(source: Source, client: Client, now: datetime) -> Probe:
         ask = next(talk)
         while True:
             started = time.monotonic()
-            outcome = await send(source, client, ask, now)
-            took = outcome.took if isinstance(outcome, Answer) else timedelta(seconds=time.monotonic() - started)
-            exchanges.append(_note(source, ask, outcome, took))
-            if isinstance(outcome, Answer):
-                first.setdefault(ask.plan.name, outcome)
-            ask = talk.send(outcome)
+            reply = await send(source, client, ask, now)
+            took = reply.took if isinstance(reply, Answer) else timedelta(seconds=time.monotonic() - started)
+            exchanges.append(_note(source, ask, reply, took))
+            if isinstance(reply, Answer):
+                first.setdefault(ask.plan.name, reply)
+            ask = talk.send(reply)
     except StopIteration:
         requests = tuple(
             _look(
@@ -128,18 +128,18 @@ async def probe(source: Source, client: Client, now: datetime) -> Probe:
 # --- what was sent
 
 
-def _note(source: Source, ask: Ask, outcome: Outcome, took: timedelta) -> Exchange:
+def _note(source: Source, ask: Ask, reply: Reply, took: timedelta) -> Exchange:
     url = _show_url(source, ask)
-    if not isinstance(outcome, Answer):
-        detail = source.redact(f"{outcome.cause}: {outcome.detail}")
+    if not isinstance(reply, Answer):
+        detail = source.redact(f"{reply.cause}: {reply.detail}")
         return Exchange(request=ask.plan.name, method=ask.plan.method, url=url, took=took, failure=detail)
     return Exchange(
         request=ask.plan.name,
         method=ask.plan.method,
         url=url,
         took=took,
-        status=outcome.status,
-        size=len(outcome.body),
+        status=reply.status,
+        size=len(reply.body),
     )
 
 
@@ -149,7 +149,7 @@ def _show_url(source: Source, ask: Ask) -> str:
         split = urlsplit(str(source.request(ask).ready.url))
     except (ValueError, RequestFailedError):
         return "(can't be sent)"
-    secret = source.draft.auth_query
+    secret = source.maker.auth_query
     parts = [
         f"{name}={'***' if name in secret else text if ask.turn is None and name in ask.plan.query else '…'}"
         for name, text in parse_qsl(split.query, keep_blank_values=True)

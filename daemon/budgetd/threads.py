@@ -60,7 +60,7 @@ class Worker:
             call()
 
 
-class Errands(ThreadPoolExecutor):
+class DaemonThreads(ThreadPoolExecutor):
     """asyncio's own blocking calls, which are look-ups of names: a daemon thread for each.
 
     In asyncio's default pool some that hang would hold up all others, and a stop until they end.

@@ -14,7 +14,7 @@ from budgetd.heartbeat import Heartbeat
 from budgetd.http import Client
 from budgetd.planning import Plan
 from budgetd.store import database
-from budgetd.threads import Errands, Spawn, Worker
+from budgetd.threads import DaemonThreads, Spawn, Worker
 from budgetd_rules.judgement import Ruleset
 from budgetd_rules.routing import Routing
 
@@ -74,7 +74,7 @@ async def wire(plan: Plan) -> AsyncIterator[Wired]:
         stack.callback(worker.stop, STORE_STOP_WITHIN.total_seconds())
         db = await worker.run(database.open_for_daemon, path)
         stack.push_async_callback(worker.run, db.close)
-        asyncio.get_running_loop().set_default_executor(Errands())
+        asyncio.get_running_loop().set_default_executor(DaemonThreads())
         client = Client()
         stack.push_async_callback(client.aclose)
         yield Wired(plan=plan, db=db, worker=worker, client=client, channels=_channels(plan))

@@ -13,7 +13,7 @@ from budgetd.cli.holding import appendable, who
 from budgetd.cli.invocation import ConfigOption, JsonOption, load, make_printer, print_json, read_clock
 from budgetd.collect.acting import Acted, Ending, act, read_args
 from budgetd.collect.plans import Action
-from budgetd.collect.templates import Known
+from budgetd.collect.templates import TemplateValue
 from budgetd.credentials import SecretUnavailableError
 from budgetd.errors import BudgetdError, UsageError
 from budgetd.http import Client
@@ -54,7 +54,7 @@ def start_action(
     _start(plan, account, wanted, read, as_json=as_json)
 
 
-def _start(plan: Plan, account: str, action: Action, args: Mapping[str, Known], *, as_json: bool) -> None:
+def _start(plan: Plan, account: str, action: Action, args: Mapping[str, TemplateValue], *, as_json: bool) -> None:
     recorded = {name: value for name, value in args.items() if not action.args[name].secret}
     started = Started(account=account, action=action.name, args=recorded, by=who(), at=read_clock())
     with appendable(plan.outline) as db:
@@ -67,7 +67,7 @@ def _start(plan: Plan, account: str, action: Action, args: Mapping[str, Known], 
     _report(action, acted, as_json=as_json)
 
 
-async def _act(plan: Plan, account: str, action: Action, args: Mapping[str, Known]) -> Acted:
+async def _act(plan: Plan, account: str, action: Action, args: Mapping[str, TemplateValue]) -> Acted:
     client = Client()
     try:
         return await act(plan.scheduled[account].source, action, args, client, read_clock())
@@ -134,7 +134,7 @@ def _ask_secret(name: str, what: str) -> str:
         raise UsageError(f"{name}: standard input: is not UTF-8 text") from error
 
 
-def _confirm(what: str, action: Action, args: Mapping[str, Known]) -> None:
+def _confirm(what: str, action: Action, args: Mapping[str, TemplateValue]) -> None:
     if not sys.stdin.isatty():
         raise UsageError("there is no terminal to ask on: add --yes to start it without a question")
     shown = ", ".join(f"{name} {'***' if action.args[name].secret else value}" for name, value in args.items())

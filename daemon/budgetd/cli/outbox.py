@@ -12,7 +12,7 @@ from budgetd.cli.invocation import ConfigOption, JsonOption, load_outline, make_
 from budgetd.errors import UsageError
 from budgetd.planning import Outline
 from budgetd.store import database
-from budgetd.store.outbox import Entry, load_entries
+from budgetd.store.outbox import OutboxEntry, load_entries
 from budgetd.store.requests import EVERYTHING, Request, RequestKind, add_requests
 from budgetd.validation import did_you_mean
 from budgetd_rules.notices import NoticeState
@@ -100,15 +100,15 @@ def drop(
     _tell(outline, found, "dropped")
 
 
-def _drop(entry: Entry, now: datetime, comment: str) -> Request:
+def _drop(entry: OutboxEntry, now: datetime, comment: str) -> Request:
     return Request(kind=RequestKind.DROP, target=entry.id, at=now, by=who(), comment=comment)
 
 
-def _named(entries: Sequence[Entry], notices: Sequence[str], channel: str | None) -> list[Entry]:
+def _named(entries: Sequence[OutboxEntry], notices: Sequence[str], channel: str | None) -> list[OutboxEntry]:
     """Those of the channel, or those of the ids; all, where neither is given."""
     if not notices:
         return [entry for entry in entries if channel in (None, entry.channel)]
-    found: dict[str, Entry] = {}
+    found: dict[str, OutboxEntry] = {}
     for given in notices:
         named = [entry for entry in entries if _is_whole(given, entry.id)]
         named = named or [entry for entry in entries if given and entry.id.startswith(given)]
@@ -125,7 +125,7 @@ def _is_whole(given: str, notice: str) -> bool:
     return notice == given or notice.startswith((f"{given}.", f"{given}@"))
 
 
-def _tell(outline: Outline, found: Sequence[Entry], done: str) -> None:
+def _tell(outline: Outline, found: Sequence[OutboxEntry], done: str) -> None:
     what = "1 notice" if len(found) == 1 else f"{len(found)} notices"
     is_running = database.is_daemon_running(outline.config.state)
     print(f"{what} will be {done} {'within a second' if is_running else 'when the daemon runs, which it does not'}")

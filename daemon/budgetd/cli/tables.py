@@ -14,7 +14,7 @@ from budgetd.collect.plans import Meter, Param
 from budgetd.collect.provider import Provider
 from budgetd.durations import format_duration
 from budgetd.store.actions import Started
-from budgetd.store.outbox import Entry
+from budgetd.store.outbox import OutboxEntry
 from budgetd.store.pulse import LastHeartbeat
 from budgetd.store.status import AccountStatus, ChannelStatus, EpisodeStatus, NoticeStatus
 from budgetd_rules.appointments import Report
@@ -182,7 +182,7 @@ class Printer:
         if last and last.problem:
             self.say(f"{last.problem} (at {self._when(last.checked_at)})", "bold red")
 
-    def outbox(self, entries: Iterable[Entry]) -> None:
+    def outbox(self, entries: Iterable[OutboxEntry]) -> None:
         table = self._table("notice", "what", "state", "since", "tries", "next try", "why, or the last error")
         for one in entries:
             state = Text(one.state, _STATE_STYLES.get(one.state, ""))
@@ -223,7 +223,7 @@ class Printer:
 _MOST_NAMED = 6
 
 
-def _what(one: Entry) -> str:
+def _what(one: OutboxEntry) -> str:
     if one.kind is None or one.meter is None:
         return one.report or ""
     level = f" {one.level.label}" if one.level is not None else ""

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Final
 
 from budgetd.collect.bodies import read_body, unwrap
-from budgetd.collect.failures import explain, find_cause, read_retry_after
+from budgetd.collect.failures import describe_failure, find_cause, read_retry_after
 from budgetd.collect.paths import Path, PathError
 from budgetd.collect.plans import RequestPlan, ValuePlan
 from budgetd.collect.provider import Provider
@@ -20,7 +20,8 @@ from budgetd_rules.values import UNKNOWN, Value, ValueType
 KEY: Final = "api_key"
 _LONGEST_DETAIL: Final = 500
 
-Outcome = Answer | RequestFailedError
+Reply = Answer | RequestFailedError
+"""What came of a request."""
 
 
 class State(Enum):
@@ -55,22 +56,22 @@ class Visit:
         self.outages.append(Outage(request=request, cause=cause, detail=detail))
 
 
-def judge(visit: Visit, plan: RequestPlan, outcome: Outcome) -> Seen:
-    if isinstance(outcome, RequestFailedError):
+def classify(visit: Visit, plan: RequestPlan, reply: Reply) -> Seen:
+    if isinstance(reply, RequestFailedError):
         # Without a key no request goes out: they share one outage.
-        visit.blame(KEY if outcome.cause is Cause.CREDENTIAL else plan.name, outcome.detail, outcome.cause)
+        visit.blame(KEY if reply.cause is Cause.CREDENTIAL else plan.name, reply.detail, reply.cause)
         return Seen(state=State.FAILED)
-    headers = outcome.headers
-    visit.pauses.extend(read_retry_after(outcome, visit.now))
-    if plan.optional and outcome.status in (204, 403, 404):
+    headers = reply.headers
+    visit.pauses.extend(read_retry_after(reply, visit.now))
+    if plan.optional and reply.status in (204, 403, 404):
         return Seen(state=State.ABSENT, headers=headers)
-    document, fault = read_body(plan, outcome, visit.redact)
-    cause = find_cause(visit.provider, plan, outcome, document)
+    document, fault = read_body(plan, reply, visit.redact)
+    cause = find_cause(visit.provider, plan, reply, document)
     if cause:
-        visit.blame(plan.name, explain(visit.provider, outcome, document, cause, visit.redact), cause)
+        visit.blame(plan.name, describe_failure(visit.provider, reply, document, cause, visit.redact), cause)
         return Seen(state=State.FAILED, headers=headers)
     if fault:
-        visit.blame(plan.name, f"HTTP {outcome.status}: {fault}")
+        visit.blame(plan.name, f"HTTP {reply.status}: {fault}")
         return Seen(state=State.FAILED, headers=headers)
     if plan.optional and not document:
         return Seen(state=State.ABSENT, headers=headers)

@@ -6,7 +6,7 @@ from typing import Final
 
 from budgetd.collect.answers import Seen, State, Visit, find_raw
 from budgetd.collect.plans import Ask, RequestPlan
-from budgetd.collect.templates import Known, tell_times
+from budgetd.collect.templates import TemplateValue, tell_times
 from budgetd.collect.texts import LONGEST
 from budgetd_rules.values import UNKNOWN, Value
 
@@ -19,7 +19,7 @@ def prepare(visit: Visit, plan: RequestPlan, seen: Mapping[str, Seen], values: M
 
     What failed there is said there; what is missing in an answer is said once, whoever needs it.
     """
-    found: dict[str, Known] = {}
+    found: dict[str, TemplateValue] = {}
     for name, source in plan.needs.items():
         if seen[source].state is not State.ANSWERED:
             return seen[source].state
@@ -31,14 +31,14 @@ def prepare(visit: Visit, plan: RequestPlan, seen: Mapping[str, Seen], values: M
     return Ask(plan=plan, found={**found, **tell_times(plan.times, visit.now)})
 
 
-def _tell(value: Value) -> Known | None:
+def _tell(value: Value) -> TemplateValue | None:
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else None
     # One that was too long was cut.
     return value if isinstance(value, str) and len(value) < LONGEST and value not in _NO_STEPS else None
 
 
-def _is_whole(visit: Visit, seen: Seen, name: str, value: Known) -> bool:
+def _is_whole(visit: Visit, seen: Seen, name: str, value: TemplateValue) -> bool:
     """A text was made fit to print: the id of something else, if it had a line break in it, or our key."""
     plan = next(plan for request in visit.provider.requests for plan in request.values if plan.name == name)
     raw = find_raw(plan, seen)

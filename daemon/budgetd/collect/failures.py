@@ -49,7 +49,7 @@ def find_cause(provider: Provider, plan: RequestPlan, answer: Answer, document: 
     return _CAUSES.get(answer.status, Cause.VENDOR_ERROR if answer.status >= 500 else Cause.MALFORMED)
 
 
-def explain(provider: Provider, answer: Answer, document: object, cause: Cause, redact: Redact) -> str:
+def describe_failure(provider: Provider, answer: Answer, document: object, cause: Cause, redact: Redact) -> str:
     refused = " (the vendor refused the request)" if cause is Cause.MALFORMED else ""
     refused = " (and yet a failure, by its body)" if is_success(answer) else refused
     said = _quote(provider.detail, document, redact)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from budgetd.collect.plans import Ask, RequestPlan
 from budgetd.collect.provider import Provider
-from budgetd.collect.templates import API_KEY, PLACEHOLDER, Known, fill, fill_all, fill_json, tell_times
+from budgetd.collect.templates import API_KEY, PLACEHOLDER, TemplateValue, fill, fill_all, fill_json, tell_times
 from budgetd.collect.texts import Redact, hide
 from budgetd.credentials import Secret
 from budgetd.errors import ConfigError
@@ -23,7 +23,7 @@ _SOME_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class RequestMaker:
     """All that the requests of an account have in common; `known` are its params."""
 
     base: str
@@ -32,7 +32,7 @@ class Draft:
     auth_headers: Mapping[str, str] = field(repr=False)
     auth_query: Mapping[str, str] = field(repr=False)
 
-    def make(self, plan: RequestPlan, found: Mapping[str, Known]) -> Request:
+    def make(self, plan: RequestPlan, found: Mapping[str, TemplateValue]) -> Request:
         """`found` is what the clock and earlier answers give. Raises ValueError where it can't be sent."""
         known = {**self.known, **found}
         # A param may be several steps of a path; what a vendor sends is one.
@@ -65,7 +65,7 @@ class Source:
     account: str
     provider: Provider
     requests: Mapping[str, Request]
-    draft: Draft
+    maker: RequestMaker
     timeout: timedelta
     secrets: tuple[str, ...] = field(repr=False)
     redact: Redact = field(repr=False)
@@ -74,11 +74,11 @@ class Source:
 
     def request(self, ask: Ask) -> Request:
         """Raises ValueError where it can't be sent, and RequestFailedError where a link leads to another origin."""
-        request = self.requests.get(ask.plan.name) or self.draft.make(ask.plan, ask.found)
+        request = self.requests.get(ask.plan.name) or self.maker.make(ask.plan, ask.found)
         if ask.turn is None:
             return request
         if ask.turn.link is not None:
-            return request.at(ask.turn.link, self.draft.auth_query)
+            return request.at(ask.turn.link, self.maker.auth_query)
         if ask.turn.json:
             return replace(request, json=_put_in(request.json or b"{}", *ask.turn.json))
         return replace(request, params={**request.params, **ask.turn.query})
@@ -105,7 +105,7 @@ def make_source(
     basic = fill(provider.auth.basic, with_key) if provider.auth.basic is not None else None
     secrets = [api_key.reveal(), *(text for name, text in given.items() if provider.params[name].secret), basic or ""]
     redact = hide(*secrets)
-    draft = Draft(
+    maker = RequestMaker(
         base=base,
         known=known,
         headers=fill_all(provider.headers, known),
@@ -114,7 +114,7 @@ def make_source(
     )
     try:
         # All are made now, the changing ones too, so that what can't be sent is found before it is.
-        made = {plan.name: draft.make(plan, _make_up(plan)) for plan in provider.requests}
+        made = {plan.name: maker.make(plan, _make_up(plan)) for plan in provider.requests}
         line = line_of(provider, base)
     except ValueError as error:
         raise ConfigError([redact(f"accounts.{account}: {error}")]) from error
@@ -122,7 +122,7 @@ def make_source(
         account=account,
         provider=provider,
         requests={plan.name: made[plan.name] for plan in provider.requests if plan.is_fixed},
-        draft=draft,
+        maker=maker,
         timeout=timeout,
         secrets=tuple(secrets),
         redact=redact,
@@ -136,7 +136,7 @@ def line_of(provider: Provider, base_url: str) -> Line | None:
     return Line(provider=provider.name, place=Request(url=base_url).place, rate=rate) if rate else None
 
 
-def _make_up(plan: RequestPlan) -> dict[str, Known]:
+def _make_up(plan: RequestPlan) -> dict[str, TemplateValue]:
     return {**tell_times(plan.times, _SOME_TIME), **dict.fromkeys(plan.needs, 1)}
 
 
@@ -159,7 +159,7 @@ def _find_problems(provider: Provider, given: Mapping[str, str]) -> list[str]:
     return problems
 
 
-def _put_in(body: bytes, place: Sequence[str], value: Known) -> bytes:
+def _put_in(body: bytes, place: Sequence[str], value: TemplateValue) -> bytes:
     """At a place in its tables, of which those are made that are missing."""
     document = table = json.loads(body)
     for step in place[:-1]:

@@ -15,9 +15,9 @@ PLACEHOLDER: Final = re.compile(r"\{([^{}\s]*)\}")
 TIMES: Final = ("now_iso", "day_start_iso", "month_start_iso", "days_30_ago_iso", "year", "month")
 """What to offer for a name that is none."""
 
-Known = str | int
+TemplateValue = str | int
 _TIME: Final = re.compile(r"(now|day_start|month_start|days_(\d{1,4})_ago)_(unix|ms|iso|date)", re.ASCII)
-_FORMS: Final[Mapping[str, Callable[[datetime], Known]]] = {
+_FORMS: Final[Mapping[str, Callable[[datetime], TemplateValue]]] = {
     "unix": lambda moment: int(moment.timestamp()),
     "ms": lambda moment: int(moment.timestamp()) * 1000 + moment.microsecond // 1000,
     "iso": lambda moment: moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -47,11 +47,11 @@ def is_time(name: str) -> bool:
     return name in ("year", "month") or _TIME.fullmatch(name) is not None
 
 
-def tell_times(names: Iterable[str], now: datetime) -> dict[str, Known]:
+def tell_times(names: Iterable[str], now: datetime) -> dict[str, TemplateValue]:
     return {name: _tell_time(name, now) for name in names}
 
 
-def _tell_time(name: str, now: datetime) -> Known:
+def _tell_time(name: str, now: datetime) -> TemplateValue:
     if name in ("year", "month"):
         return now.year if name == "year" else now.month
     match = _TIME.fullmatch(name)
@@ -64,7 +64,7 @@ def _tell_time(name: str, now: datetime) -> Known:
     return _FORMS[form](now - timedelta(days=int(days or 0)))
 
 
-def fill(text: str, known: Mapping[str, Known]) -> str | None:
+def fill(text: str, known: Mapping[str, TemplateValue]) -> str | None:
     """The text without braces; None where it names what is not known."""
     names = names_in(text)
     if not all(name in known for name in names):
@@ -72,13 +72,13 @@ def fill(text: str, known: Mapping[str, Known]) -> str | None:
     return PLACEHOLDER.sub(lambda match: str(known[match[1]]), text) if names else text
 
 
-def fill_all(texts: Mapping[str, str], known: Mapping[str, Known]) -> dict[str, str]:
+def fill_all(texts: Mapping[str, str], known: Mapping[str, TemplateValue]) -> dict[str, str]:
     """Without those that name what is not known."""
     filled = {name: fill(text, known) for name, text in texts.items()}
     return {name: text for name, text in filled.items() if text is not None}
 
 
-def fill_json(tree: object, known: Mapping[str, Known]) -> object:
+def fill_json(tree: object, known: Mapping[str, TemplateValue]) -> object:
     """The table as it is sent, without what names what is not known. A name that stands alone keeps its type."""
     if isinstance(tree, Mapping):
         filled = {name: fill_json(inner, known) for name, inner in tree.items()}

@@ -13,7 +13,7 @@ from budgetd_rules.rule import Level
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class OutboxEntry:
     """A notice, and how its tries went. `since` is when it began to be owed; `next_try_at` only while it waits.
 
     `delay`: it escalates, and is told only if nobody has acked by then. A digest or a drill has its `report`, and
@@ -52,16 +52,16 @@ _ENTRIES: Final = """
 """
 
 
-def load_entries(db: Store, settled_since: datetime | None = None) -> list[Entry]:
+def load_entries(db: Store, settled_since: datetime | None = None) -> list[OutboxEntry]:
     """Oldest first: what is owed or dead, and what was settled since then."""
     with read(db):
         return [_entry(row) for row in db.query(_ENTRIES, [at(settled_since) if settled_since else "~"])]
 
 
-def _entry(row: rows.Row) -> Entry:
+def _entry(row: rows.Row) -> OutboxEntry:
     state, due_at, channel_at = NoticeState(row["state"]), when(row["due_at"]), maybe_when(row["next_try_at"])
     is_owed = state in (NoticeState.WAITING, NoticeState.HELD)
-    return Entry(
+    return OutboxEntry(
         id=row["id"],
         channel=row["channel"],
         state=state,
