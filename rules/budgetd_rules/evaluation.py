@@ -1,4 +1,4 @@
-"""One rule on one view: what is true, what is false, what nobody knows."""
+"""One rule on one view: which of its conditions are true, false or unknown."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -47,9 +47,9 @@ class Observation(NamedTuple):
 
 
 def evaluate(rule: Rule, view: View, siblings: Siblings) -> Verdict:
-    """Each level on its own. A level is left by its `clear`, or by being false where it has none.
+    """The verdict on each level by itself. A level is left when its `clear` is true or, without one, when it is false.
 
-    `unless` excuses only while it is definitely true; then no level is.
+    While `unless` is definitely true, no level is.
     """
     lookup = look_up(view, siblings)
     if rule.unless is not None and rule.unless.truth(lookup) is True:
@@ -95,7 +95,7 @@ def next_change(reading: Reading, names: frozenset[str], now: datetime, stale_af
 
 
 def _blindness(reading: Reading, now: datetime, stale_after: timedelta) -> datetime | None:
-    """The first instant past `stale_after`, if the vendor asks to wait for longer; polls alone decide else."""
+    """The first instant past `stale_after` if the vendor asks us to wait longer; otherwise only polls make it blind."""
     last_success_at, retry_until = reading.time("last_success_at"), reading.time("retry_until")
     if not (last_success_at and retry_until):
         return None

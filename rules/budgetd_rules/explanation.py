@@ -1,7 +1,7 @@
-"""Why a rule does what it does on a meter: its gates, what judging now would change, and who would hear of it.
+"""Explanations: why a rule tells something of a meter or not, what judging it now would change, and who would hear.
 
-Nothing is decided here a second time: what would happen now is what `judge` makes of the stored watch, and where it
-would go is what `owe` and the routing say.
+Nothing is decided here a second time: what would happen now is what `judge` makes of the stored watch, and who would
+hear of it is what `owe` and the routing say.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -23,10 +23,10 @@ from budgetd_rules.sending_gates import Escalation, escalation_gates, hold_gates
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Routed:
-    """Where a change goes: the numbers of the routes that take it, from one, and how long each channel that is owed it
-    waits.
+    """Where a change goes: `entries` are the numbers of the routes that take it, counted from one, and `waits` says how
+    long each channel that is owed it waits.
 
-    `is_now`: judging now would make this change. Else it is what would come next.
+    `is_now`: judging now would make this change. Otherwise it could come next.
     """
 
     change: Change
@@ -41,7 +41,7 @@ class Routed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What is stored of one account, as judging is given it, the holds, and what escalates, by the meter."""
+    """What is stored of one account: what judging needs, the holds, and by meter the escalations."""
 
     views: Mapping[str, View] = field(default_factory=dict)
     watches: Mapping[WatchKey, Watch] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """A rule on one meter. `before` is the watch as it is stored, `after` as judging it now would leave it."""
+    """A rule on one meter. `before` is the watch as it is stored, `after` the watch if it were judged now."""
 
     key: WatchKey
     kind: Kind
@@ -74,7 +74,7 @@ def explain(
     known: Known,
     now: datetime,
 ) -> tuple[Explanation, ...]:
-    """What judging the account now would make of the rule's watches, and why; nothing is changed by asking."""
+    """What judging the account now would make of the rule's watches, and why. Asking changes nothing."""
     judgement = judge(ruleset, routing, {account: known.views}, known.watches, now, known.audience)
     owed: dict[str, tuple[str, ...]] = {episode: tuple(names) for episode, names in known.audience.owed.items()}
     episodes = {change.id: change.episode for change in judgement.changes}
@@ -124,7 +124,7 @@ class _Asking:
         )
 
     def _after(self, key: WatchKey) -> Watch | None:
-        """None where nothing would remember the meter any more, or never has."""
+        """None if the watch would be forgotten, or if there never was one."""
         if key in self.judgement.forgotten or key not in self.judgement.reasons:
             return None
         changed = {watch.key: watch for watch in self.judgement.watches}
@@ -156,7 +156,7 @@ class _Asking:
         yield from escalation_gates(self.known.escalations.get(key.meter, ()), before, self.known.holds)
 
     def _route(self, change: Change, account: Account, kind: Kind, *, is_now: bool) -> Routed:
-        # Each route with its number for a channel: so it is routing itself that says which ones take the change.
+        # With its number as its only channel, each route that takes the change is named by the routing itself.
         routes = enumerate(self.routing.routes, 1)
         numbered = tuple(replace(route, channels=(str(number),)) for number, route in routes)
         takes = replace(self.routing, routes=numbered).channels(change, account, kind) if numbered else ()
@@ -170,7 +170,7 @@ class _Asking:
         )
 
     def _unheard(self, change: Change) -> Collection[str]:
-        """The channels that were to hear of the episode later, and have not: they do not hear its end either."""
+        """The channels to which the episode would have escalated, but has not: they do not hear of its end."""
         heard = self.known.audience.heard.get(change.episode or "", ())
         escalations = self.known.escalations.get(change.key.meter, ())
         return {one.channel for one in escalations if one.channel not in heard}

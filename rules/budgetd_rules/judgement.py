@@ -1,4 +1,4 @@
-"""A whole batch: rules on views, watches stepped, and what each change owes to which channel."""
+"""A whole batch judged: rules on views, a step of each watch, and the notices that the changes owe."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -27,7 +27,7 @@ class Ruleset:
         self.rules = {rule.name: rule for rule in rules}
         self.accounts = {account.name: account for account in accounts}
         self.watching = cache(self._watching)
-        # A thousand accounts with a rule each are a million pairs, nearly all of them for nothing.
+        # Rules for one account each are looked up by it: a thousand of both would be a million pairs to match.
         self._of_one: dict[str, list[Rule]] = {}
         self._of_many: list[Rule] = []
         for rule in self.rules.values():
@@ -40,13 +40,13 @@ class Ruleset:
         return tuple(rule for rule in rules if rule.watches(account, key.meter, kind))
 
     def needs_history(self, key: MeterKey, kind: Kind) -> bool:
-        """Whether a rule on this meter reads what only its past can tell."""
+        """Whether a rule on this meter reads a field that is computed from its history."""
         return any(not FROM_HISTORY.isdisjoint(rule.own_names) for rule in self.watching(key, kind))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What is to be written: only what changed. `reasons` has every watch that was looked at."""
+    """What is to be written: only what changed. `reasons` has every watch that was judged."""
 
     watches: tuple[Watch, ...] = ()
     forgotten: tuple[WatchKey, ...] = ()
@@ -109,7 +109,7 @@ class _Batch:
                 self._record(with_values, account, view.reading.kind)
 
     def leave(self, watch: Watch, meters: Mapping[str, View]) -> None:
-        """A watch that no rule and meter asked for: the meter is gone, or the config has dropped it."""
+        """A watch for which there is no rule and meter any more: gone at the vendor, or no longer in the config."""
         account = self.ruleset.accounts.get(watch.key.account)
         rule = self.ruleset.rules.get(watch.key.rule)
         if account and rule and watch.key.meter not in meters:

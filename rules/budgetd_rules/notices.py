@@ -32,7 +32,7 @@ class NoticeState(StrEnum):
 class Notice:
     """One change owed to one channel; `hold` is what holds it, if it is held.
 
-    `delay`: it escalates, so it waits that long, and is told only if nobody has acked by then.
+    `delay`: it is an escalation, told after this time and only if nobody has acked by then.
     """
 
     id: str
@@ -44,7 +44,7 @@ class Notice:
     delay: timedelta | None = None
 
     def is_early(self, now: datetime) -> bool:
-        """Whether it escalates, and its time has not come. A silence holds only what is due; it may be ended sooner."""
+        """Whether it is an escalation whose time has not come. What a silence holds was due when it was held."""
         return self.delay is not None and self.due_at > now and self.hold in (None, QUIET)
 
 
@@ -74,9 +74,9 @@ def owe(
     if change.kind is ChangeKind.RESOLVED:
         waits = dict.fromkeys(audience.owed.get(change.episode or "", ()), AT_ONCE)
     elif account is not None and kind is not None:
-        waits = _besides(channel_of(*change.key.of_meter), routing.channels(change, account, kind), routing)
+        waits = _without_failing(channel_of(*change.key.of_meter), routing.channels(change, account, kind), routing)
     if change.kind is ChangeKind.REMINDED:
-        # A reminder escalates nothing: it goes to those who know already.
+        # A reminder does not escalate: it goes to those who know already.
         knowing = audience.heard.get(change.episode or "", ())
         waits = {name: AT_ONCE for name, after in waits.items() if not after or name in knowing}
     return [_notice(change, name, after, routing.group_wait.get(name, AT_ONCE)) for name, after in waits.items()]
@@ -92,8 +92,8 @@ def _notice(change: Change, channel: str, after: timedelta, group_wait: timedelt
     )
 
 
-def _besides(failing: str | None, waits: Mapping[str, timedelta], routing: Routing) -> Mapping[str, timedelta]:
-    """That a channel fails is never told through itself: if the routes name no other, through its fallback or any."""
+def _without_failing(failing: str | None, waits: Mapping[str, timedelta], routing: Routing) -> Mapping[str, timedelta]:
+    """Without the channel that the change says is failing. If the routes name no other, its fallback or any other."""
     if failing is None or failing not in waits:
         return waits
     others = {channel: after for channel, after in waits.items() if channel != failing}

@@ -18,9 +18,9 @@ AT_ONCE: Final = timedelta(0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """Which changes go to which channels: whatever is given must match, and texts are globs.
+    """Which changes go to which channels. All that is given must match; texts are glob patterns.
 
-    With `after` it escalates, to those who are told only later; the search goes on after it.
+    With `after` it is an escalation: its channels are told later, and the search goes on behind it.
     """
 
     channels: tuple[str, ...]
@@ -36,7 +36,7 @@ class Route:
 
     def matches(self, change: Change, account: Account, kind: Kind) -> bool:
         return (
-            # Nothing that is noted is open, so there is nothing to ack.
+            # What is noted has no episode, so nobody could ack it.
             not (self.after and change.kind is ChangeKind.NOTED)
             and (not self.levels or change.new in self.levels)
             and (not self.kinds or kind in self.kinds)
@@ -50,10 +50,9 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Routing:
-    """The routes in order, how long each channel collects before it sends, and when it is quiet.
+    """The routes in order, and by channel: how long it collects before it sends, its quiet hours, its appointments.
 
-    Without routes, all goes to all. `fallbacks` names for a channel the one that is told instead where it can't be;
-    `diaries` has those with appointments.
+    Without routes, everything goes to every channel. `fallbacks` names the channel to tell instead of one that fails.
     """
 
     routes: tuple[Route, ...]
@@ -63,7 +62,7 @@ class Routing:
     diaries: Mapping[str, Diary] = field(default_factory=dict)
 
     def channels(self, change: Change, account: Account, kind: Kind) -> Mapping[str, timedelta]:
-        """channel -> after how long it is told. Of several routes to a channel the soonest counts."""
+        """channel -> after how long it is told. If several routes lead to a channel, the soonest counts."""
         if not self.routes:
             return dict.fromkeys(self.group_wait, AT_ONCE)
         chosen: dict[str, timedelta] = {}

@@ -1,4 +1,4 @@
-"""What a field can hold, and how it computes: numbers, and the two things that are not numbers.
+"""Values of fields and how to compute with them: numbers, and two things that are none.
 
 *Unknown* is what the vendor did not say: arithmetic with it is unknown, and so is a comparison.
 *Unlimited* is larger than every number, so that "no limit" never needs a made-up one.
