@@ -1,14 +1,14 @@
-"""Answers that a vendor packs unasked: they are understood, but a bomb is never unpacked."""
+"""Answers that a vendor compresses without being asked: they are understood, but never a zip bomb."""
 
 import zlib
 
 
 class CompressionError(Exception):
-    """One line that says what is wrong with it."""
+    """One line that says why an answer can't be unpacked."""
 
 
 def unpack(body: bytes, encoding: str, most: int) -> bytes:
-    """The first `most` bytes of what is in it. Raises CompressionError, where it holds less also if it is not whole."""
+    """At most the first `most` bytes of the content. Raises CompressionError, also if a shorter content is cut off."""
     if encoding not in ("gzip", "deflate"):
         raise CompressionError("it answers in a content encoding that was not asked for")
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # zlib or gzip, as the data itself says

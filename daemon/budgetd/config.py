@@ -1,7 +1,7 @@
-"""The TOML file: what it may say. Strict, so that a typo is an error and never a silent default.
+"""The config file: its tables and keys. Strict, so that a typo is an error and never a silent default.
 
-This is the shape of the file alone. Whether its parts fit each other, the providers and Apprise, is checked in
-`wiring`, so that all that is wrong is said at once.
+Only the shape of the file is checked here. Whether its parts fit each other, the providers and Apprise is checked in
+`planning`.
 """
 
 from collections.abc import Mapping
@@ -192,9 +192,9 @@ class ConfigFile(Table):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """A config file that was read. `own_rules` are those that it names itself.
+    """A config file that was read. `own_rules` are the rules that stand in the file itself.
 
-    `is_private`: only its owner can read it, so that it may hold secrets.
+    `is_private`: only its owner can read it, so it may hold secrets.
     """
 
     path: Path
@@ -214,7 +214,7 @@ class Config:
 
 
 def load_config(path: Path) -> Config:
-    """The file, its shape checked, over the layers of rules below it. Raises ConfigError, a line for each problem."""
+    """Reads the file, with the built-in and included rules below its own. Raises ConfigError."""
     tables, is_private = read_tables(path)
     try:
         file = ConfigFile.model_validate(lay_under(tables, path))

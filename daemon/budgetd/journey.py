@@ -1,6 +1,6 @@
-"""How far a request came, and where it came no further: one line that a person can act on.
+"""How far a request came, and why no further: one line that a person can act on.
 
-The libraries' own texts are not passed on: they name lines of OpenSSL's source, or quote what a stranger sent.
+The libraries' own texts are not passed on: they name lines of OpenSSL's source code, or quote what a server sent.
 """
 
 import os
@@ -64,7 +64,7 @@ class _Closable(Protocol):
 
 @dataclass(slots=True)
 class Journey:
-    """One request on its way to `host`, through the proxy `via` where there is one."""
+    """One request on its way to `host`, through the proxy `via` if there is one."""
 
     host: str
     via: Proxy | None = None
@@ -72,7 +72,7 @@ class Journey:
     connection: _Closable | None = None
 
     async def note(self, event: str, info: Mapping[str, Any]) -> None:
-        """The request extension `trace` of httpx."""
+        """Called by httpx for each event (the request extension `trace`)."""
         self.phase = _PHASES.get(event, self.phase)
         if event in _CONNECTED:
             self.connection = info["return_value"]
@@ -80,11 +80,11 @@ class Journey:
             asked_proxy = info["request"].method == b"CONNECT"
             self.phase = Phase.TUNNEL if asked_proxy else Phase.ANSWER
             if not asked_proxy:
-                # What follows is of no interest, and noting it would cost 3 % of a GET.
+                # Later events are of no interest, and noting them would cost 3 % of a GET.
                 del info["request"].extensions["trace"]
 
     async def hang_up(self) -> None:
-        """A handshake that is cut off leaves its connection open: nobody else holds it yet."""
+        """Closes the connection of an interrupted handshake, which nobody else holds yet."""
         if self.connection and self.phase is not Phase.ANSWER:
             await self.connection.aclose()
 
@@ -116,7 +116,7 @@ class Journey:
         return f"the connection broke before the whole answer was there{self._through}"
 
     def refused(self, status: int) -> str:
-        """By the proxy."""
+        """What to say when the proxy refuses with this status."""
         if self.via is not None and status == 407:
             return f"{self._refused_login(self.via, 'http')} (HTTP 407)"
         reaches = "can't reach" if status in (502, 503, 504) else "makes no connection to"
@@ -148,7 +148,7 @@ class Journey:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what caused it; of several connections that were tried, the last."""
+    """The error and its causes; if several connections were tried, those of the last."""
     link: BaseException | None = error
     while link is not None:
         yield link

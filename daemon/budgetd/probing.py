@@ -1,6 +1,6 @@
-"""One account polled once and looked at from all sides: where each value came from, and what nothing reads.
+"""Probing: one account polled once, with notes on where each value came from and what nothing reads.
 
-Of what the vendor sends only the mapped values are kept; of all else, headers and fields, only the names.
+Of what the vendor sends, only the mapped values are kept; of other headers and fields, only the names.
 """
 
 import re
@@ -55,7 +55,7 @@ class ValueSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderSeen:
-    """Its name alone. `values` are those that it gave; `perhaps` marks a name that sounds of a quota, and gave none."""
+    """Only its name. `values` are those read from it; `perhaps`: it sounds like a quota, and nothing reads it."""
 
     name: str
     values: tuple[str, ...]
@@ -64,7 +64,7 @@ class HeaderSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """One request as it was sent, and what it got: `status` and `size` where there was an answer, else `failure`."""
+    """One request as it was sent, with `status` and `size` of the answer if there was one, else the `failure`."""
 
     request: str
     method: str
@@ -94,7 +94,7 @@ class Probe:
 
 
 async def probe(source: Source, client: Client, now: datetime) -> Probe:
-    """The very conversation that a poll is, with notes taken."""
+    """The same conversation as that of a poll, with notes taken."""
     visit = Visit(provider=source.provider, account=source.account, now=now, redact=source.redact)
     seen: dict[str, Seen] = {}
     values: dict[str, Value] = {}
@@ -144,7 +144,7 @@ def _note(source: Source, ask: Ask, reply: Reply, took: timedelta) -> Exchange:
 
 
 def _show_url(source: Source, ask: Ask) -> str:
-    """Without what is secret; of a further page's query the names alone, for a cursor may be anything."""
+    """Without secrets. Of the query of a further page only the names are shown, because a cursor may be anything."""
     try:
         split = urlsplit(str(source.request(ask).ready.url))
     except (ValueError, RequestFailedError):
@@ -205,7 +205,7 @@ def _why_not(value: ValuePlan, seen: Seen, document: object) -> Found:
 
 
 def _has(document: object, path: Path) -> bool:
-    """Whether a plain path leads to a name that is there; of one that computes nobody can tell."""
+    """Whether the path names a field that exists; of a path that computes something, that can't be known."""
     for name in path.text.split("."):
         if not isinstance(document, Mapping) or name.strip('"') not in document:
             return False
@@ -234,13 +234,13 @@ def _items(meter: Meter, seen: Seen) -> list[object] | dict[str, object] | None:
 
 
 def _names_listed(meters: Iterable[Meter], seen: Seen) -> frozenset[str]:
-    """Where an object is the list, its names are items."""
+    """The names of objects that are used as lists: they are items, not fields."""
     found = [_items(meter, seen) for meter in meters]
     return frozenset[str]().union(*(items for items in found if isinstance(items, dict)))
 
 
 def _names_read(provider: Provider, plan: RequestPlan) -> frozenset[str]:
-    """Every name that some path into this request's answers has, at whatever depth."""
+    """Every name in a path into this request's answers, at whatever depth."""
     paths = [value.path for value in plan.values if value.path]
     paths += [plan.success] if plan.success else []
     names = set(plan.unwrap)
@@ -255,7 +255,7 @@ def _names_read(provider: Provider, plan: RequestPlan) -> frozenset[str]:
 
 
 def _unread(document: object, read: frozenset[str], before: str = "") -> Iterator[str]:
-    """The fields that nothing reads: the outermost names only, and of lists those of the first item."""
+    """The outermost fields that nothing reads; of a list, those of its first item."""
     if isinstance(document, list):
         if document and before.count(".") < DEEPEST:
             yield from _unread(document[0], read, f"{before.removesuffix('.')}[].")

@@ -1,4 +1,4 @@
-"""What the table of a rule says, as the core takes it."""
+"""From the table of a rule in the config to the records of the core."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -37,7 +37,7 @@ def levels_named(setting: object) -> list[str]:
 
 
 def _by_level(setting: T | ByLevel[T] | None, levels: Mapping[Level, str]) -> dict[Level, T]:
-    """What is said once holds for every level of the rule; what is said by level, for the levels named."""
+    """A setting that is given once holds for every level of the rule; one that is given by level, for those levels."""
     if setting is None:
         return {}
     return _named(setting) if isinstance(setting, ByLevel) else dict.fromkeys(levels, setting)

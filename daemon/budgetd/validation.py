@@ -1,4 +1,4 @@
-"""What pydantic found wrong with a TOML file, as lines that a person can act on: file, key, what, and the fix."""
+"""What is wrong with a TOML file, from pydantic's errors: lines with the file, the key, the problem and the fix."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from budgetd_rules.suggestions import suggest
 
-# A tag of a discriminated union begins with this; it stands in pydantic's locations, and not in the file.
+# Tags of discriminated unions begin with this. They appear in pydantic's locations, but not in the file.
 TAG: Final = "~"
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_.-]+")
 _LONGEST_SHOWN: Final = 60
@@ -39,7 +39,7 @@ def problem_lines(error: ValidationError, model: type[BaseModel], file: str) -> 
 
 
 def key_path(keys: Iterable[str | int]) -> str:
-    """`accounts.voice.interval`; what stands in a list is counted from one: `routes#2.channels`."""
+    """`accounts.voice.interval`; the items of a list are counted from one: `routes#2.channels`."""
     text = ""
     for key in keys:
         if isinstance(key, int):
@@ -82,7 +82,7 @@ def _quoted(text: str) -> str:
 
 
 def _keys(location: Sequence[str | int], type_: str) -> Keys:
-    """Without what pydantic adds: tags, the mark of a name, and the place in a list whose wrong value is shown."""
+    """Without what pydantic adds: tags, the mark of a key, and the index of a list item whose value is shown anyway."""
     keys = [part for part in location if not str(part).startswith(TAG)]
     if keys and (keys[-1] == "[key]" or (type_ in ("enum", "literal_error") and isinstance(keys[-1], int))):
         keys.pop()
@@ -196,7 +196,7 @@ def _fields(model: type[BaseModel], keys: Keys) -> Iterator[tuple[str, FieldInfo
 
 
 def _forms(annotation: object) -> Iterator[object]:
-    """What an annotation stands for, out of its wrapping."""
+    """The types that an annotation stands for, without Annotated, Union and the like."""
     origin = get_origin(annotation)
     if origin is Annotated:
         yield from _forms(get_args(annotation)[0])
@@ -208,7 +208,7 @@ def _forms(annotation: object) -> Iterator[object]:
 
 
 def _below(form: object, key: str | int) -> Iterator[object]:
-    """A table's key, any name of a mapping, or any place in a list."""
+    """What is below this key: of a table its field, of a mapping or a list its items."""
     if _is_model(form):
         yield from (field.annotation for name, field in form.model_fields.items() if key in (name, field.alias))
     elif arguments := get_args(form):

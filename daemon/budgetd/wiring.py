@@ -1,4 +1,4 @@
-"""The composition root: a plan becomes what the service runs, all opened here and closed in reverse order."""
+"""The composition root: opens what the service needs for a plan, and closes it in the reverse order."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ STORE_STOP_WITHIN: Final = timedelta(seconds=6)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wired:
-    """What the service runs, its connections open. `close` comes with `wire`."""
+    """What the service runs on. `wire` opens and closes it."""
 
     plan: Plan
     db: database.Store
@@ -54,7 +54,7 @@ class Wired:
 
 
 def rewire(wired: Wired, plan: Plan) -> Wired:
-    """The same store and client under another config; the old channels end with the send that they are at."""
+    """The same store and client under another config. The old channels close after the send in progress."""
     for channel in wired.channels.values():
         channel.close()
     return replace(wired, plan=plan, channels=_channels(plan))

@@ -1,4 +1,4 @@
-"""An action carried out: one request that a person asked for. It is sent once, and never repeated by us."""
+"""Carrying out an action: one request that a person asked for, sent once and never repeated by us."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ LONGEST_SHOWN: Final = 2000
 
 
 class Ending(StrEnum):
-    """How it ended; unknown where no answer came, or that of a server in trouble: it may be done all the same."""
+    """How it ended. Unknown: no answer came, or one of a server in trouble, but the vendor may have done it."""
 
     DONE = "done"
     REFUSED = "refused"
@@ -32,7 +32,7 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acted:
-    """`shown` is for the eyes of who asked: a payment link is as good as the money."""
+    """`shown` is only for the person who asked, and not recorded: a payment link is as good as money."""
 
     ending: Ending
     detail: str
@@ -87,7 +87,7 @@ def _read(source: Source, action: Action, answer: Answer, redact: Redact) -> Act
 
 
 def _show(path: Path, document: object) -> str:
-    """Whole, for a link that is cut leads nowhere."""
+    """In full: a link that is cut off leads nowhere."""
     found = path.find(document)
     if isinstance(found, Decimal):
         return format(found, "f")

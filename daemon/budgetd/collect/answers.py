@@ -1,4 +1,4 @@
-"""What the requests of one poll brought, each judged by itself: answered, absent or failed, and the values in it."""
+"""The replies to the requests of one poll, each classified by itself: answered, absent or failed; and their values."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -27,13 +27,13 @@ Reply = Answer | RequestFailedError
 class State(Enum):
     ANSWERED = "answered"
     ABSENT = "absent"
-    """An optional request that the vendor has nothing to say to."""
+    """The vendor has nothing to say to an optional request."""
     FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """One request's answer. `document` is there where it was answered, `headers` wherever something came."""
+    """One request after its reply. `document` is set if it was answered, `headers` if anything came."""
 
     state: State
     document: object = None
@@ -42,7 +42,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """One poll being read, and what is wrong so far."""
+    """One poll while its answers are read, with the outages so far."""
 
     provider: Provider
     account: str
@@ -58,7 +58,7 @@ class Visit:
 
 def classify(visit: Visit, plan: RequestPlan, reply: Reply) -> Seen:
     if isinstance(reply, RequestFailedError):
-        # Without a key no request goes out: they share one outage.
+        # Without a key no request is sent: they share one outage.
         visit.blame(KEY if reply.cause is Cause.CREDENTIAL else plan.name, reply.detail, reply.cause)
         return Seen(state=State.FAILED)
     headers = reply.headers
@@ -88,7 +88,7 @@ def _unwrap(visit: Visit, plan: RequestPlan, document: object) -> object:
 
 
 def read_values(visit: Visit, plan: RequestPlan, seen: Seen) -> dict[str, Value]:
-    """All values of the request, those that it did not bring being unknown. Headers count in errors as well."""
+    """All values of the request; what it did not bring is unknown. Headers are read from errors too."""
     return {value.name: _read_value(visit, value, seen) for value in plan.values}
 
 
@@ -109,7 +109,7 @@ def find_raw(value: ValuePlan, seen: Seen) -> object:
 
 
 def has_any(values: Mapping[str, Value], lists: Iterable[Path], document: object) -> bool:
-    """Whether an answer had anything that was looked for: one without is of another shape than the file says."""
+    """Whether an answer has anything that was looked for. Otherwise the API has changed."""
     paths = list(lists)
     return (
         not (values or paths)
@@ -122,4 +122,4 @@ def _is_there(path: Path, document: object) -> bool:
     try:
         return path.search(document) is not None
     except PathError:
-        return True  # Whoever reads the list says what is wrong.
+        return True  # Reading the list will say what is wrong with it.

@@ -1,4 +1,4 @@
-"""Answers that are failures: which cause, what to tell people, and when to come again."""
+"""Answers that are failures: their cause, what to tell people, and when to try again."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -36,9 +36,9 @@ def is_in_doubt(answer: Answer) -> bool:
 
 
 def find_cause(provider: Provider, plan: RequestPlan, answer: Answer, document: object) -> Cause | None:
-    """What the body itself says, else what the status means; None where the answer is no failure.
+    """What the body says, else what the status means; None if the answer is no failure.
 
-    An empty body has no say in whether it is a success: that is a matter of its shape.
+    `success` is not asked of an empty body: that is a question of the body's shape.
     """
     for cause, condition in provider.causes:
         if condition.find(document) is True:
@@ -61,7 +61,7 @@ def describe_failure(provider: Provider, answer: Answer, document: object, cause
 
 
 def read_retry_after(answer: Answer, now: datetime) -> list[timedelta]:
-    """The pause that a failure asks for, at most one; what is no future time asks for none."""
+    """The pause that a failure asks for: none or one. A time that is not in the future asks for none."""
     pause = timedelta() if is_success(answer) else _pause(answer, now)
     return [min(pause, LONGEST_PAUSE)] if pause > timedelta() else []
 

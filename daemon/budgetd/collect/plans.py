@@ -1,4 +1,4 @@
-"""The parts of a provider, ready for use: its requests, its values, and how they become meters."""
+"""The parts of a provider after its file was checked: requests, values, and how these become meters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from budgetd_rules.kinds import Kind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValuePlan:
-    """Where a value stands: at a path in the body, or in a header."""
+    """Where a value is: at a path in the body, or in a header."""
 
     name: str
     request: str

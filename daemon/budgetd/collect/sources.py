@@ -24,7 +24,7 @@ _SOME_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestMaker:
-    """All that the requests of an account have in common; `known` are its params."""
+    """Makes the requests of an account from what they have in common; `known` are its params."""
 
     base: str
     known: Mapping[str, str] = field(repr=False)
@@ -33,9 +33,9 @@ class RequestMaker:
     auth_query: Mapping[str, str] = field(repr=False)
 
     def make(self, plan: RequestPlan, found: Mapping[str, TemplateValue]) -> Request:
-        """`found` is what the clock and earlier answers give. Raises ValueError where it can't be sent."""
+        """`found` are values of the clock and of earlier answers. Raises ValueError if it can't be sent."""
         known = {**self.known, **found}
-        # A param may be several steps of a path; what a vendor sends is one.
+        # A param may be several steps of a path; a value from the vendor is one step.
         steps = {name: quote(text, safe="/") for name, text in self.known.items()}
         steps |= {name: quote(str(value), safe="") for name, value in found.items()}
         return Request(
@@ -48,7 +48,7 @@ class RequestMaker:
 
 
 class Keyring(Protocol):
-    """Where an account's key comes from, if there can be another one. Both raise SecretUnavailableError."""
+    """Where an account's key comes from, if it can change. Both methods raise SecretUnavailableError."""
 
     async def current(self, now: datetime) -> "Source": ...
 
@@ -57,9 +57,9 @@ class Keyring(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """An account ready to be polled: `requests` are those that stay the same from poll to poll, made once for a key.
+    """An account ready to be polled. `requests` are those that are the same at every poll, made once for each key.
 
-    `line` is where all of them wait for their turn, if the vendor takes only so many.
+    `line` is where its requests wait for their turn, if the vendor has a rate limit.
     """
 
     account: str
@@ -113,7 +113,7 @@ def make_source(
         auth_query=fill_all(provider.auth.query, with_key),
     )
     try:
-        # All are made now, the changing ones too, so that what can't be sent is found before it is.
+        # All are made now, also those that change, so that what can't be sent is found at the start.
         made = {plan.name: maker.make(plan, _make_up(plan)) for plan in provider.requests}
         line = line_of(provider, base)
     except ValueError as error:
@@ -177,13 +177,13 @@ def _basic(user_and_password: str | None) -> dict[str, str]:
 def _fill_path(path: str, steps: Mapping[str, str]) -> str:
     filled = PLACEHOLDER.sub(lambda match: steps[match[1]], path)
     if not filled.startswith("/"):
-        # Else `@elsewhere` would be a part of the host.
+        # Otherwise `@elsewhere` would become a part of the host.
         raise ValueError(f"a path begins with a slash, and {filled!r} does not")
     return filled
 
 
 def _join_headers(*layers: Mapping[str, str]) -> dict[str, str]:
-    """Each name once, however it is written: what comes later counts."""
+    """Each name once, whatever its case: later layers have precedence."""
     joined: dict[str, tuple[str, str]] = {}
     for headers in layers:
         joined |= {name.lower(): (name, text) for name, text in headers.items()}

@@ -1,4 +1,4 @@
-"""Templates: texts of a provider file with names in braces, which params, the clock and earlier answers fill.
+"""Templates: texts of a provider file with names in braces, filled from params, the clock and earlier answers.
 
 The times, all of them UTC, are `{now_*}`, `{day_start_*}`, `{month_start_*}` and `{days_30_ago_*}` (any whole number of
 days), where `*` is `unix` or `ms` (since 1970), `iso` (2026-11-01T00:00:00Z) or `date` (2026-11-01); and `{year}` and
@@ -13,7 +13,7 @@ from typing import Final
 API_KEY: Final = "api_key"
 PLACEHOLDER: Final = re.compile(r"\{([^{}\s]*)\}")
 TIMES: Final = ("now_iso", "day_start_iso", "month_start_iso", "days_30_ago_iso", "year", "month")
-"""What to offer for a name that is none."""
+"""What to suggest for a misspelt name."""
 
 TemplateValue = str | int
 _TIME: Final = re.compile(r"(now|day_start|month_start|days_(\d{1,4})_ago)_(unix|ms|iso|date)", re.ASCII)
@@ -39,7 +39,7 @@ def texts_in(tree: object) -> Iterator[str]:
 
 
 def is_braced(text: str) -> bool:
-    """Whether braces are left that hold no name."""
+    """Whether there are braces that hold no name."""
     return "{" in (rest := PLACEHOLDER.sub("", text)) or "}" in rest
 
 
@@ -65,7 +65,7 @@ def _tell_time(name: str, now: datetime) -> TemplateValue:
 
 
 def fill(text: str, known: Mapping[str, TemplateValue]) -> str | None:
-    """The text without braces; None where it names what is not known."""
+    """The text with its names filled in; None if one of them is not known."""
     names = names_in(text)
     if not all(name in known for name in names):
         return None
@@ -73,13 +73,13 @@ def fill(text: str, known: Mapping[str, TemplateValue]) -> str | None:
 
 
 def fill_all(texts: Mapping[str, str], known: Mapping[str, TemplateValue]) -> dict[str, str]:
-    """Without those that name what is not known."""
+    """The texts filled in, without those that name something that is not known."""
     filled = {name: fill(text, known) for name, text in texts.items()}
     return {name: text for name, text in filled.items() if text is not None}
 
 
 def fill_json(tree: object, known: Mapping[str, TemplateValue]) -> object:
-    """The table as it is sent, without what names what is not known. A name that stands alone keeps its type."""
+    """The tree filled in, without what names an unknown name. A name that is the whole text keeps its type."""
     if isinstance(tree, Mapping):
         filled = {name: fill_json(inner, known) for name, inner in tree.items()}
         return {name: inner for name, inner in filled.items() if inner is not None}

@@ -1,4 +1,4 @@
-"""What judging needs, and what it leaves: watches, episodes, changes and the notices they owe."""
+"""What judging reads and writes: watches, episodes, changes, and the notices that they owe."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Memory:
 
 
 def unjudged(db: Store, now: datetime) -> list[str]:
-    """The accounts with something new, or with a watch that is to be looked at again by now."""
+    """The accounts with a new reading, or with a watch whose `wake_at` has come."""
     sql = "SELECT name FROM accounts WHERE unjudged = 1 UNION SELECT account FROM watches WHERE wake_at <= ?"
     return [name for (name,) in db.execute(sql, [at(now)])]
 
@@ -71,7 +71,7 @@ def _audience(db: Store, episodes: Sequence[str]) -> Audience:
 
 
 def runs(db: Store, key: MeterKey, since: datetime) -> list[Run]:
-    """The runs of a balance's history that reach past `since`, oldest first."""
+    """The runs of a balance that reach past `since`, oldest first."""
     sql = """
         SELECT from_at, until_at, json_extract(fields, '$.remaining') AS remaining
         FROM history WHERE account = ? AND meter = ? AND until_at >= ? ORDER BY from_at
@@ -87,7 +87,7 @@ def runs(db: Store, key: MeterKey, since: datetime) -> list[Run]:
 
 
 def rename_rule(db: Store, old: str, new: str) -> None:
-    """What the rule remembers, and its open episodes, under its new name; where that is taken, nothing."""
+    """Moves the rule's watches and open episodes to its new name, except where that has a watch already."""
     free = """
         SELECT account, meter FROM watches AS w WHERE rule = ? AND NOT EXISTS (
             SELECT 1 FROM watches AS others WHERE rule = ? AND others.account = w.account AND others.meter = w.meter)
@@ -100,7 +100,7 @@ def rename_rule(db: Store, old: str, new: str) -> None:
 
 
 def write_judgement(db: Store, accounts: Sequence[str], judgement: Judgement) -> None:
-    """Inside of the transaction that loaded: nothing is written where nothing changed."""
+    """Call it in the transaction that loaded the accounts. What did not change is not written."""
     db.execute("UPDATE accounts SET unjudged = 0 WHERE name IN (SELECT value FROM json_each(?))", [among(accounts)])
     put(db, "watches", [rows.watch_row(watch) for watch in judgement.watches])
     for key in judgement.forgotten:

@@ -1,4 +1,4 @@
-"""The outbox as people look at it: every notice that is owed or dead, and on request those that are settled."""
+"""The outbox as people see it: every notice that is owed or dead, and on request those that are settled."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,10 +14,10 @@ from budgetd_rules.rule import Level
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxEntry:
-    """A notice, and how its tries went. `since` is when it began to be owed; `next_try_at` only while it waits.
+    """A notice, and how its tries went. It is owed `since` then; `next_try_at` is set only while it waits.
 
-    `delay`: it escalates, and is told only if nobody has acked by then. A digest or a drill has its `report`, and
-    nothing that a change has.
+    `delay`: it is an escalation, told only if nobody has acked by then. A digest or a drill has its `report`, and none
+    of the fields of a change.
     """
 
     id: str
@@ -53,7 +53,7 @@ _ENTRIES: Final = """
 
 
 def load_entries(db: Store, settled_since: datetime | None = None) -> list[OutboxEntry]:
-    """Oldest first: what is owed or dead, and what was settled since then."""
+    """What is owed or dead, and what was settled since then; oldest first."""
     with read(db):
         return [_entry(row) for row in db.query(_ENTRIES, [at(settled_since) if settled_since else "~"])]
 

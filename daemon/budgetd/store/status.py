@@ -1,4 +1,4 @@
-"""What the commands show: read in one snapshot, beside a running daemon."""
+"""What `status` and `episodes` show, read in one snapshot beside a running daemon."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ class AccountStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoticeStatus:
-    """`attempts` counts the tries; `said` is the text of the last, title and body."""
+    """`said` is the title and the body of the last attempt."""
 
     change: str
     channel: str
@@ -56,7 +56,7 @@ class EpisodeStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelStatus:
-    """`later`: how many of those that wait are to be told only then, if at all."""
+    """`later`: how many of those that wait are escalations whose time has not come."""
 
     name: str
     last_success: datetime | None = None
@@ -69,7 +69,7 @@ class ChannelStatus:
 
     @property
     def owed(self) -> int:
-        """What was not told, and may still be."""
+        """How many were not told, and may still be."""
         return self.waiting + self.held + self.dead
 
 
@@ -83,7 +83,7 @@ class Status:
 
 
 def load_status(db: Store, accounts: Mapping[str, Account], now: datetime) -> Status:
-    """Every account and channel that the store knows, the open episodes, and the holds that are active."""
+    """Every account and channel in the store, the open episodes, and the active holds."""
     with read(db):
         holds = Holds.at(now, load_holds(db, now), accounts)
         return Status(
@@ -104,7 +104,7 @@ def load_identities(db: Store) -> dict[str, str | None]:
 def load_episodes(
     db: Store, wanted: str | None, accounts: Mapping[str, Account], now: datetime, *, ended_too: bool
 ) -> tuple[EpisodeStatus, ...]:
-    """The episodes with their changes and notices, oldest first; or the one of this id, or beginning of an id."""
+    """The episodes with their changes and notices, oldest first; only those whose id begins with `wanted`, if given."""
     with read(db):
         holds = Holds.at(now, load_holds(db, now), accounts)
         if wanted is not None:
@@ -164,7 +164,7 @@ def _channels(db: Store, now: datetime) -> dict[str, ChannelStatus]:
 
 
 def _unrouted(db: Store) -> int:
-    """Changes of open episodes that were to be told, and that no route took."""
+    """The number of changes of open episodes that should have been told, but that no route took."""
     sql = """
         SELECT count(*) FROM changes JOIN episodes ON episodes.id = changes.episode
         WHERE ended_at IS NULL AND NOT unsaid

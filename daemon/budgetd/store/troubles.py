@@ -1,4 +1,4 @@
-"""budgetd's own troubles: readings of the account `budgetd`, written where something happens instead of by a poll."""
+"""budgetd's own troubles: readings of the account `budgetd`, written when something happens instead of by a poll."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -17,7 +17,7 @@ _NEVER: Final = "9999-12-31T23:59:59.999999Z"
 
 
 def begin(db: Store, channels: Iterable[str], now: datetime) -> None:
-    """A config is in force: it is good, the database is written, and the channels that it has no more are forgotten."""
+    """A config is in force: config and store are fine, and channels that left the config are forgotten."""
     with write(db):
         for meter in (CONFIG, STORE):
             if _fields(db, meter) is not None:
@@ -29,21 +29,21 @@ def begin(db: Store, channels: Iterable[str], now: datetime) -> None:
 
 
 def refuse_config(db: Store, problem: str, now: datetime) -> None:
-    """A new config was wrong; `problem` is the first that was found."""
+    """A new config was refused; `problem` is the first that was found in it."""
     with write(db):
         failures = _failures(_fields(db, CONFIG)) + 1
         note(db, own_reading(CONFIG, now, failures=failures, cause=Cause.MALFORMED, detail=problem))
 
 
 def note_store(db: Store, failures: int, detail: str, now: datetime) -> None:
-    """So many writes failed in a row; with none, it works again, and `detail` still says what was wrong."""
+    """This many writes failed in a row. With 0 it works again, and `detail` says what was wrong."""
     with write(db):
         cause = Cause.UNREACHABLE if failures else NO_CAUSE
         note(db, own_reading(STORE, now, failures=failures, cause=cause, detail=detail))
 
 
 def note(db: Store, reading: Reading) -> None:
-    """Inside of a write: nothing is written where only the time is another."""
+    """Writes the reading, unless only its time is new. Call it inside a write."""
     if _fields(db, reading.key.meter) != fields_to_text(reading.fields):
         put(db, "latest", [reading_row(reading, reading.as_of)])
         _judge_anew(db, reading.as_of)
