@@ -1,16 +1,14 @@
 """`explain` and `history` beside a store that a daemon has written: what they print, and the shapes of their JSON."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from budgetd.cli.app import app
 from budgetd.cli.invocation import read_clock
 from budgetd.config import load_config
 from budgetd.planning import make_outline
@@ -20,6 +18,7 @@ from budgetd.store.notices import ChannelState, Outcome
 from budgetd_rules.holds import Hold, HoldKind
 from budgetd_rules.kinds import Kind
 from build import NOON, minutes, reading
+from commanding import Command, command_on
 from house import House
 
 CONFIG = """
@@ -53,7 +52,6 @@ clear = "remaining > 600"
 [rules.blind]
 enabled = false
 """
-Command = Callable[..., tuple[int, str]]
 RULE = ("low-credits", "voice")
 
 
@@ -61,12 +59,7 @@ RULE = ("low-credits", "voice")
 def command(tmp_path: Path) -> Command:
     path = tmp_path / "config.toml"
     path.write_text(CONFIG)
-
-    def run(*words: str) -> tuple[int, str]:
-        ran = CliRunner().invoke(app, [*words, "--config", str(path)])
-        return (0, ran.output) if ran.exit_code == 0 else (getattr(ran.exception, "exit_code", 2), str(ran.exception))
-
-    return run
+    return command_on(path)
 
 
 @pytest.fixture
