@@ -1,7 +1,7 @@
-"""Courses: what a test says that the vendors answered, as polls.
+"""Courses: from what a test says that the vendors answered to polls.
 
-A course is a list of `values` of one field, or a `series` of tables; several of them, of several meters, make the
-polls of their accounts.
+A course is a list of `values` of one field of a meter, or a `series` of tables. The courses of the meters of an account
+make its polls.
 """
 
 import re
@@ -28,7 +28,7 @@ _REPEATED: Final = re.compile(r"(.+?) x(\d{1,5})")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clock:
-    """Times of a test as the service's clock showed them: `set_backs` are (when, by how much)."""
+    """From the times of a test to what the service's clock showed: `set_backs` are pairs of when and by how much."""
 
     start: datetime
     zone: tzinfo
@@ -56,7 +56,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
-    """One meter's course, and everything about the meter that a test may leave to its [defaults]."""
+    """The course of one meter, and everything about the meter that a test may leave to its [defaults]."""
 
     table: MeterTable
     where: Keys
@@ -106,7 +106,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Step:
-    """One entry of a course: so many polls that see the same."""
+    """One entry of a course: a number of polls that see the same."""
 
     where: Keys
     at: timedelta | datetime | None = None
@@ -132,7 +132,7 @@ def _steps(course: Course) -> Iterator[_Step]:
 
 
 def _value_step(where: Keys, value: object, name: str) -> _Step:
-    """A value of the course's field, or a word for what else a poll can see; `x3` behind it: in three polls."""
+    """A value of the course's field, or a word for something else that a poll can see; with ` x3`, in three polls."""
     times = 1
     if isinstance(value, str) and (repeated := _REPEATED.fullmatch(value)):
         value, times = _literal(repeated[1]), int(repeated[2])

@@ -1,4 +1,4 @@
-"""A file of rule tests, read and checked whole: each test with its rules, its polls and what it expects."""
+"""Loading a file of rule tests: each test with its rules, its polls and what it expects, all of it checked."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
