@@ -19,7 +19,6 @@ from budgetd_rules.memory import ChangeKind
 
 SHORTEST_INTERVAL: Final = timedelta(seconds=1)
 
-LevelName = Literal["warning", "critical"]
 RouteLevel = Literal["info", "warning", "critical"]
 
 

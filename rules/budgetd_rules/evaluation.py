@@ -114,9 +114,9 @@ def _end(reading: Reading, name: str, now: datetime) -> datetime | None:
     return _next_tick(moment, now) if moment else None
 
 
-def _next_tick(anchor: datetime, now: datetime, period: timedelta = DAY) -> datetime:
-    """The next instant after `now` that is a whole number of periods from the anchor."""
-    return now + period - (now - anchor) % period
+def _next_tick(anchor: datetime, now: datetime) -> datetime:
+    """The next instant after `now` that is a whole number of days from the anchor."""
+    return now + DAY - (now - anchor) % DAY
 
 
 def _minute(_reading: Reading, now: datetime) -> datetime:

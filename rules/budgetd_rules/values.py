@@ -126,11 +126,6 @@ def compare(holds: Callable[[Any, Any], bool], left: Number, right: Number) -> T
     return holds(left is UNLIMITED, right is UNLIMITED)
 
 
-def is_true(truth: Truth) -> bool:
-    """Definitely true: unknown is not."""
-    return truth is True
-
-
 def percent(part: Number, whole: Number) -> Number:
     """100 part / whole; unknown where the whole is nothing or less, for then the share means nothing."""
     if compare(operator.gt, whole, _ZERO) is not True:
