@@ -29,9 +29,10 @@ from budgetd.judge import judge_all, judge_due
 from budgetd.planning import make_plan
 from budgetd.service import TICK, Service, utc_now
 from budgetd.wiring import Wired, wire
-from budgetd_rules.judgement import Routing, Ruleset, judge
+from budgetd_rules.judgement import Ruleset, judge
 from budgetd_rules.kinds import Kind
 from budgetd_rules.meters import Account
+from budgetd_rules.routing import Routing
 from budgetd_rules.rule import Selector
 from build import NOON, reading, rule, viewed
 
@@ -260,7 +261,7 @@ def judging() -> float:
         name: {meter: viewed(reading(meter, kind, account=name)) for meter, kind in kinds.items()} for name in names
     }
     began = time.process_time()
-    judge(ruleset, routing, views, {}, {}, NOON)
+    judge(ruleset, routing, views, {}, NOON)
     return time.process_time() - began
 
 

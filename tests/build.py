@@ -90,7 +90,7 @@ def rule(
 
 
 def episode(
-    id: str = "e1",  # noqa: A002  # as the record has it
+    id: str = "e1",
     level: Level = Level.WARNING,
     *,
     rule: str = "low-credits",

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from budgetd.collect.answers import Outcome
+from budgetd.collect.answers import Reply
 from budgetd.collect.extract import interview
 from budgetd.collect.provider import Provider, load_provider, load_providers
 from budgetd.collect.texts import hide
@@ -37,7 +37,7 @@ def answer(body: object = "", status: int = 200, headers: Mapping[str, str] | No
     return Answer(status=status, headers={name.lower(): text for name, text in (headers or {}).items()}, body=raw)
 
 
-def read(provider: str | Provider, **outcomes: Outcome | Sequence[Outcome]) -> Poll:
+def read(provider: str | Provider, **outcomes: Reply | Sequence[Reply]) -> Poll:
     """A poll to whose requests these are the answers, each under the request's name: one, or its pages.
 
     The vendor has nothing to say to optional requests that are not named.
@@ -55,7 +55,7 @@ def read(provider: str | Provider, **outcomes: Outcome | Sequence[Outcome]) -> P
         return seen
 
 
-def _take(outcomes: Iterator[Outcome]) -> Outcome:
+def _take(outcomes: Iterator[Reply]) -> Reply:
     outcome = next(outcomes, None)
     assert outcome is not None, "more was asked for than this test has answers"
     return outcome

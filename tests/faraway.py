@@ -7,21 +7,20 @@ import json
 import socket
 import socketserver
 import ssl
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 import trustme
 
-from budgetd.demo.loopback import HOST, Answer, Request
+from budgetd.demo.loopback import HOST, Answer, Request, Serving, TcpServer
 
 
-class Faraway:
+class Faraway(Serving):
     """`requests` came in, each to `host/path`; `answer` says what goes back."""
 
     def __init__(self, *hosts: str) -> None:
@@ -30,23 +29,13 @@ class Faraway:
         self.ca = trustme.CA()
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.ca.issue_cert(*hosts).configure_cert(self._context)
-        self._server = _Server(self)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(_Server(self))
 
     def point(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         """This process's requests to the outside come here."""
         self.ca.cert_pem.write_to_path(folder / "ca.pem")
         for name in ("HTTPS_PROXY", "https_proxy"):
-            monkeypatch.setenv(name, f"http://{HOST}:{self._server.server_address[1]}")
+            monkeypatch.setenv(name, f"http://{HOST}:{self.port}")
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.setenv(name, "127.0.0.1")
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(folder / "ca.pem"))
@@ -59,12 +48,12 @@ class Faraway:
         return self._context.wrap_socket(connection, server_side=True)
 
 
-class _Server(socketserver.ThreadingTCPServer):
+class _Server(TcpServer):
     daemon_threads = True
 
     def __init__(self, faraway: Faraway) -> None:
         self.faraway = faraway
-        super().__init__((HOST, 0), _Proxy)
+        super().__init__(_Proxy)
 
 
 class _Proxy(socketserver.BaseRequestHandler):
@@ -95,5 +84,5 @@ class _Host(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer.body)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's signature
+    def log_message(self, format: str, *args: object) -> None:
         pass

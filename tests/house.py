@@ -23,10 +23,11 @@ from budgetd.store.database import Store
 from budgetd.store.polls import Finished
 from budgetd.threads import Worker
 from budgetd_rules.appointments import Diary, Report, parse_appointment
-from budgetd_rules.judgement import Judgement, Route, Routing, Ruleset
+from budgetd_rules.judgement import Judgement, Ruleset
 from budgetd_rules.meters import Account, Reading
-from budgetd_rules.ourselves import ACCOUNT
+from budgetd_rules.own_account import OWN_ACCOUNT
 from budgetd_rules.polls import Outage, Poll
+from budgetd_rules.routing import Route, Routing
 from budgetd_rules.rule import Rule
 from budgetd_rules.schedules import Quiet, parse_range
 from build import NOON, account, reading, rule
@@ -46,7 +47,7 @@ class Mailbox:
 _mailboxes: dict[str, Mailbox] = {}
 
 
-@notify(on="mailbox")  # type: ignore[no-untyped-call, untyped-decorator]  # Apprise has no type for it
+@notify(on="mailbox")  # type: ignore[untyped-decorator]  # Apprise has no type for it
 def _receive(body: str, title: str, _type: str, *, meta: Mapping[str, Any], **_: object) -> bool:
     mailbox, channel = _mailboxes[meta["host"]], str(meta["fullpath"]).strip("/")
     if channel in mailbox.failing or (mailbox.refused and mailbox.refused in body):
@@ -100,7 +101,7 @@ class House:
         """`quiet` are the quiet hours of every channel, and `reports` its appointments."""
         self.templates = templates or {}
         self.path = path
-        self.ruleset = Ruleset(rules if rules is not None else [rule()], [*(accounts or [account()]), ACCOUNT])
+        self.ruleset = Ruleset(rules if rules is not None else [rule()], [*(accounts or [account()]), OWN_ACCOUNT])
         hours = Quiet(ranges=tuple(parse_range(text) for text in quiet), zone=zone)
         self.routing = Routing(
             routes=tuple(routes),

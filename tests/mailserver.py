@@ -84,13 +84,13 @@ class MailServer:
             return AuthResult(success=True)
         return AuthResult(success=False, handled=False, message="535 5.7.8 Username and Password not accepted")
 
-    async def handle_RCPT(  # noqa: N802 - aiosmtpd
+    async def handle_RCPT(
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         envelope.rcpt_tos.append(address)
         return self.after_rcpt
 
-    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd
+    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:
         assert envelope.original_content is not None
         if self.after_data is None:
             assert isinstance(server.transport, asyncio.Transport)

@@ -3,65 +3,42 @@
 import asyncio
 import json
 import socket
-import socketserver
-import sys
-import threading
 from collections.abc import Callable
 from email import message_from_bytes
 from email.policy import default as modern
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import Any, Final, Self
+from typing import Final
 from urllib.parse import parse_qs
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from budgetd.demo.loopback import HOST, RESET_ON_CLOSE
+from budgetd.demo.loopback import HOST, RESET_ON_CLOSE, Serving, TcpServer
 from budgetd.demo.receivers import Inbox, Mailbox
 from storm_world import MAIL, Came, Chronicle, Mood, Weather
 
 Read = Callable[[bytes], tuple[str, str]]
 
 
-class WebReceiver:
+class WebReceiver(Serving):
     """A webhook on loopback; `read` makes a title and a body of what was posted."""
 
     def __init__(self, name: str, chronicle: Chronicle, weather: Weather, read: Read) -> None:
+        super().__init__(_WebServer(self))
         self.name, self.chronicle, self.weather, self.read = name, chronicle, weather, read
-        self._server = _WebServer(self)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     @property
     def address(self) -> str:
-        return f"{HOST}:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        return f"{HOST}:{self.port}"
 
 
-class _WebServer(socketserver.ThreadingTCPServer):
-    allow_reuse_address = True
+class _WebServer(TcpServer):
     daemon_threads = True
     block_on_close = False
-    request_queue_size = 64
 
     def __init__(self, receiver: WebReceiver) -> None:
         self.receiver = receiver
-        super().__init__((HOST, 0), _WebHandler)
-
-    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - the base class's signature
-        # Without the base class's shutdown(): its FIN would go out before the RST of a connection to be reset.
-        self.close_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the base class's signature
-        if not isinstance(sys.exception(), ConnectionError):  # a client that is killed or gives up is no error here
-            super().handle_error(request, client_address)
+        super().__init__(_WebHandler)
 
 
 class _WebHandler(BaseHTTPRequestHandler):
@@ -92,7 +69,7 @@ class _WebHandler(BaseHTTPRequestHandler):
     def _reset(self) -> None:
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's signature
+    def log_message(self, format: str, *args: object) -> None:
         pass
 
 
@@ -120,7 +97,7 @@ class MailReceiver(Mailbox):
         super().__init__(name, Inbox())
         self._chronicle, self._weather = chronicle, weather
 
-    async def handle_MAIL(  # noqa: N802 - aiosmtpd
+    async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         mood = self._weather.mood()
@@ -130,7 +107,7 @@ class MailReceiver(Mailbox):
         envelope.mail_from = address
         return "421 4.7.0 Too busy" if mood is Mood.BUSY else "250 OK"
 
-    async def handle_RCPT(  # noqa: N802 - aiosmtpd
+    async def handle_RCPT(
         self, _server: SMTP, session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         if vars(session)["mood"] is Mood.FORBIDDEN:
@@ -138,7 +115,7 @@ class MailReceiver(Mailbox):
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         assert envelope.original_content is not None
         mail = message_from_bytes(envelope.original_content, policy=modern)
         text = mail.get_body(("plain",))

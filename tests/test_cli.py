@@ -19,6 +19,7 @@ from budgetd.cli import main
 from budgetd.cli.app import app
 from budgetd.collect.provider import CATALOG
 from budgetd.config import load_config
+from budgetd.config_paths import SYSTEM_CONFIG
 from budgetd.demo.books import Vendor
 from budgetd.demo.receivers import Inbox, Webhook
 from budgetd.demo.vendors import KEYS, VendorServer
@@ -27,10 +28,9 @@ from budgetd.planning import make_outline
 from budgetd.store import database, notices, polls
 from budgetd.store.notices import ChannelState, Outcome
 from budgetd.store.polls import Finished
-from budgetd.whereabouts import SYSTEM_CONFIG
-from budgetd_rules.judgement import NoticeState
 from budgetd_rules.kinds import Kind
 from budgetd_rules.lines import Settled
+from budgetd_rules.notices import NoticeState
 from budgetd_rules.polls import Cause, Outage, Poll
 from build import minutes, reading
 from conftest import WriteConfig
@@ -52,7 +52,7 @@ class Ran:
         return self.err.splitlines()
 
     @property
-    def json(self) -> Any:  # noqa: ANN401 - JSON
+    def json(self) -> Any:
         return json.loads(self.out)
 
 

@@ -1,16 +1,15 @@
 """`explain` and `history` beside a store that a daemon has written: what they print, and the shapes of their JSON."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from budgetd.cli.app import app
+from budgetd.cli.invocation import read_clock
 from budgetd.config import load_config
 from budgetd.planning import make_outline
 from budgetd.store import notices
@@ -19,6 +18,7 @@ from budgetd.store.notices import ChannelState, Outcome
 from budgetd_rules.holds import Hold, HoldKind
 from budgetd_rules.kinds import Kind
 from build import NOON, minutes, reading
+from commanding import Command, command_on
 from house import House
 
 CONFIG = """
@@ -52,7 +52,6 @@ clear = "remaining > 600"
 [rules.blind]
 enabled = false
 """
-Command = Callable[..., tuple[int, str]]
 RULE = ("low-credits", "voice")
 
 
@@ -60,12 +59,7 @@ RULE = ("low-credits", "voice")
 def command(tmp_path: Path) -> Command:
     path = tmp_path / "config.toml"
     path.write_text(CONFIG)
-
-    def run(*words: str) -> tuple[int, str]:
-        ran = CliRunner().invoke(app, [*words, "--config", str(path)])
-        return (0, ran.output) if ran.exit_code == 0 else (getattr(ran.exception, "exit_code", 2), str(ran.exception))
-
-    return run
+    return command_on(path)
 
 
 @pytest.fixture
@@ -77,13 +71,13 @@ def house(command: Command, tmp_path: Path) -> House:
     return house
 
 
-def shape(command: Command, *words: str) -> Any:  # noqa: ANN401  # JSON
+def shape(command: Command, *words: str) -> Any:
     code, out = command(*words, "--json")
     assert code == 0
     return json.loads(out)
 
 
-def meter_of(explained: Any, name: str = "credits") -> Any:  # noqa: ANN401  # JSON
+def meter_of(explained: Any, name: str = "credits") -> Any:
     (found,) = [one for one in explained["meters"] if one["meter"] == name]
     return found
 
@@ -368,7 +362,7 @@ match = { level = "critical" }
 @pytest.fixture
 def escalating(command: Command, tmp_path: Path) -> House:
     """Critical for an hour: ops was owed it at once, and is quiet; the boss is to hear of it in an hour."""
-    now = datetime.now(NOON.tzinfo)  # noqa: TID251 - as the verb itself does
+    now = read_clock()
     begin, tomorrow = now - timedelta(hours=1), now.date() + timedelta(days=1)
     text = CONFIG.replace('[[routes]]\nmatch = { level = "critical" }\n', ESCALATING)
     quiet = f'quiet = "{begin.date()}..{tomorrow}"\n[channels.boss]'
@@ -554,7 +548,7 @@ def test_explain_for_people(
     outline = make_outline(load_config(tmp_path / "config.toml"))
     house.ruleset = outline.ruleset
     # The command has the machine's clock: the course ends a day before it.
-    begin = datetime.now(NOON.tzinfo) - timedelta(days=1)  # noqa: TID251 - as the verb itself does
+    begin = read_clock() - timedelta(days=1)
     for at, left in course:
         house.balance(left, begin + timedelta(minutes=at))
     code, out = command("explain", *RULE)

@@ -2,14 +2,12 @@
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from budgetd.cli.app import app
 from build import account, minutes, reading
+from commanding import Command, command_on
 from house import House
 
 CONFIG = """
@@ -22,7 +20,6 @@ api_key = { env = "NOT_NEEDED_HERE" }
 on = { kind = "balance" }
 warning = "remaining < 500"
 """
-Command = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
@@ -39,12 +36,7 @@ def episode(tmp_path: Path) -> str:
 def command(tmp_path: Path) -> Command:
     path = tmp_path / "config.toml"
     path.write_text(CONFIG)
-
-    def run(*words: str) -> tuple[int, str]:
-        ran = CliRunner().invoke(app, [*words, "--config", str(path)])
-        return (0, ran.output) if ran.exit_code == 0 else (getattr(ran.exception, "exit_code", 2), str(ran.exception))
-
-    return run
+    return command_on(path)
 
 
 def held(command: Command) -> list[dict[str, object]]:

@@ -2,18 +2,16 @@
 
 import getpass
 import json
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from typer.testing import CliRunner
 
-from budgetd.cli.app import app
 from budgetd.store import database
-from budgetd_rules.judgement import Route
+from budgetd_rules.routing import Route
 from build import minutes
+from commanding import Command, command_on
 from house import House
 
 CONFIG: Final = """
@@ -32,7 +30,6 @@ warning = "remaining < 500"
 critical = "remaining < 100"
 """
 DAY: Final = 24 * 60
-Command = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
@@ -52,14 +49,7 @@ def house(tmp_path: Path) -> House:
 def command(tmp_path: Path) -> Command:
     path = tmp_path / "config.toml"
     path.write_text(CONFIG)
-
-    def run(*words: str, answer: str = "") -> tuple[int, str]:
-        ran = CliRunner().invoke(app, [*words, "--config", str(path)], input=answer)
-        if ran.exit_code == 0 or isinstance(ran.exception, SystemExit):
-            return ran.exit_code, ran.output
-        return getattr(ran.exception, "exit_code", 1), str(ran.exception)
-
-    return run
+    return command_on(path)
 
 
 def listed(command: Command, *words: str) -> list[dict[str, Any]]:

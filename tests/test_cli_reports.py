@@ -50,7 +50,7 @@ def run(config: Path, *words: str) -> str:
     return ran.output
 
 
-def shape(config: Path, *words: str) -> Any:  # noqa: ANN401 - whatever JSON has
+def shape(config: Path, *words: str) -> Any:
     return json.loads(run(config, *words, "--json"))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from budgetd.collect.answers import Outcome
+from budgetd.collect.answers import Reply
 from budgetd.collect.poll import poll
 from budgetd.collect.provider import Provider, load_provider
 from budgetd.collect.sources import make_source
@@ -92,7 +92,7 @@ def test_what_a_vendor_sends_can_not_leave_its_place_in_a_path(tmp_path: Path) -
 GONE = "is not there, and other requests are made of it"
 ODD = "is nothing to send, and other requests are made of it"
 # What the first request brings, and the outages and meters that follow.
-CHAINS: dict[str, tuple[Outcome, list[str], set[str]]] = {
+CHAINS: dict[str, tuple[Reply, list[str], set[str]]] = {
     "all there": (answer(INFO, headers=HEADERS), [], {"project", "credits", "costs"}),
     "the first failed": (
         RequestFailedError(Cause.UNREACHABLE, "no whole answer within 30s"),
@@ -149,7 +149,7 @@ CHAINS: dict[str, tuple[Outcome, list[str], set[str]]] = {
 
 
 @pytest.mark.parametrize(("first", "outages", "answered"), CHAINS.values(), ids=CHAINS.keys())
-def test_one_fault_is_one_outage(tmp_path: Path, first: Outcome, outages: list[str], answered: set[str]) -> None:
+def test_one_fault_is_one_outage(tmp_path: Path, first: Reply, outages: list[str], answered: set[str]) -> None:
     seen = read(make(tmp_path), info=first, balance=LEFT, costs=SPENT)
     assert details(seen) == outages
     assert seen.answered == answered

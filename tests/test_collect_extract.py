@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from budgetd.collect.answers import Outcome
+from budgetd.collect.answers import Reply
 from budgetd.collect.provider import load_provider
 from budgetd.collect.texts import hide, one_line
 from budgetd.collect.times import Encoding
@@ -207,7 +207,7 @@ def test_half_a_key_is_not_left_at_the_end_of_a_line() -> None:
 
 # --- answers that are failures
 
-CAUSES: dict[str, tuple[Outcome, str]] = {
+CAUSES: dict[str, tuple[Reply, str]] = {
     "unreachable": (RequestFailedError(Cause.UNREACHABLE, "no whole answer within 30s"), "unreachable: no whole"),
     "401": (answer({"detail": "Invalid key"}, 401), "rejected: HTTP 401: Invalid key; Cekura's billing wants"),
     "403": (answer("", 403), "rejected: HTTP 403; Cekura's billing wants an organization-scoped API key"),
@@ -240,7 +240,7 @@ CAUSES: dict[str, tuple[Outcome, str]] = {
 
 
 @pytest.mark.parametrize(("outcome", "outage"), CAUSES.values(), ids=CAUSES.keys())
-def test_a_failure_is_one_outage_and_no_reading(outcome: Outcome, outage: str) -> None:
+def test_a_failure_is_one_outage_and_no_reading(outcome: Reply, outage: str) -> None:
     poll = read("cekura", info=outcome)
     assert len(poll.outages) == 1
     assert details(poll)[0].startswith(f"info {outage}")
@@ -256,7 +256,7 @@ ENVELOPE = HEAD.replace(
 )
 LEFT = 'left = { path = "data.left", type = "number" }\n[meters.credits]\nkind = "balance"\nremaining = "left"\n'
 GOOD = {"code": 0, "data": {"left": 7}}
-ENVELOPES: dict[str, tuple[Outcome, str]] = {
+ENVELOPES: dict[str, tuple[Reply, str]] = {
     "a success": (answer(GOOD), ""),
     "a failure": (
         answer(GOOD | {"code": 7, "message": "No such team"}),
@@ -276,7 +276,7 @@ ENVELOPES: dict[str, tuple[Outcome, str]] = {
 
 
 @pytest.mark.parametrize(("outcome", "outage"), ENVELOPES.values(), ids=ENVELOPES.keys())
-def test_an_envelope_says_whether_it_is_a_success(tmp_path: Path, outcome: Outcome, outage: str) -> None:
+def test_an_envelope_says_whether_it_is_a_success(tmp_path: Path, outcome: Reply, outage: str) -> None:
     poll = read(load_provider(write_provider(tmp_path, ENVELOPE + LEFT)), info=outcome)
     if outage:
         assert details(poll)[0].startswith(f"info {outage}")
@@ -733,7 +733,7 @@ def mutated(draw: st.DrawFn, tree: Json) -> Json:
 @examples(150)
 @given(data=st.data())
 def test_a_changed_answer_is_right_unknown_or_named(provider: str, data: st.DataObject) -> None:
-    outcomes: dict[str, Outcome] = {
+    outcomes: dict[str, Reply] = {
         name: answer(
             data.draw(mutated(body)),
             data.draw(st.sampled_from([200, 200, 200, 403, 429, 500])),

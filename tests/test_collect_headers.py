@@ -17,7 +17,7 @@ POLICY = "1;w=1, 15000;w=2592000"
 SALESFORCE = "api-usage=25/5000; per-app-api-usage=17/250(appName=x)"
 
 
-def place(*, type: str = "number", **keys: object) -> HeaderPlan:  # noqa: A002 - as the file calls it
+def place(*, type: str = "number", **keys: object) -> HeaderPlan:
     table = ValueTable.model_validate({"header": "X-Left", "type": type, **keys})
     assert table.place is not None
     return table.place

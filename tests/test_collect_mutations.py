@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from budgetd.collect.answers import Outcome
+from budgetd.collect.answers import Reply
 from budgetd.collect.extract import interview
 from budgetd.collect.plans import Meter
 from budgetd.collect.provider import Provider
@@ -41,7 +41,7 @@ class Sample(NamedTuple):
     poll: Poll
 
 
-def play(provider: Provider, respond: Callable[[Place], Outcome]) -> Poll:
+def play(provider: Provider, respond: Callable[[Place], Reply]) -> Poll:
     pages: Counter[str] = Counter()
     talk = interview(provider, "acme", NOW, hide(KEY))
     try:
@@ -57,7 +57,7 @@ def play(provider: Provider, respond: Callable[[Place], Outcome]) -> Poll:
 def make_sample(provider: Provider, answers: Sequence[Answer]) -> Sample:
     left, asked = iter(answers), {}
 
-    def respond(place: Place) -> Outcome:
+    def respond(place: Place) -> Reply:
         asked[place] = next(left)
         return asked[place]
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from budgetd.collect.answers import Outcome
+from budgetd.collect.answers import Reply
 from budgetd.collect.links import find_next
 from budgetd.collect.pages import Pages
 from budgetd.collect.plans import PagesPlan
@@ -53,11 +53,11 @@ def make(folder: Path, pages: str, rest: str = REST) -> Provider:
     return load_provider(write_provider(folder, text + rest))
 
 
-def page(*costs: int, **rest: object) -> Outcome:
+def page(*costs: int, **rest: object) -> Reply:
     return answer({"data": [{"cost": cost} for cost in costs], "total": 100, **rest}, headers={"X-Left": "7"})
 
 
-def linked(*costs: int, link: str | None) -> Outcome:
+def linked(*costs: int, link: str | None) -> Reply:
     return answer({"data": [{"cost": cost} for cost in costs], "total": 100}, headers={"X-Left": "7", **link_to(link)})
 
 
@@ -66,7 +66,7 @@ def link_to(link: str | None) -> dict[str, str]:
 
 
 SUM = 15
-WHOLE: dict[str, tuple[str, Sequence[Outcome]]] = {
+WHOLE: dict[str, tuple[str, Sequence[Reply]]] = {
     "links": (LINK, [page(1, 2, links={"next": "/info?p=2"}), page(3, 4, links={"next": "?p=3"}), page(5, links={})]),
     "one page": (LINK, [page(1, 2, 3, 4, 5)]),
     "a link that is false": (LINK, [page(15, links={"next": False})]),
@@ -106,7 +106,7 @@ WHOLE: dict[str, tuple[str, Sequence[Outcome]]] = {
 
 
 @pytest.mark.parametrize(("pages", "outcomes"), WHOLE.values(), ids=WHOLE.keys())
-def test_all_pages_are_one(tmp_path: Path, pages: str, outcomes: Sequence[Outcome]) -> None:
+def test_all_pages_are_one(tmp_path: Path, pages: str, outcomes: Sequence[Reply]) -> None:
     seen = read(make(tmp_path, pages), info=outcomes)
     assert seen.outages == ()
     assert fields(seen, "costs") == {"amount": SUM, "limit": 100}
@@ -115,7 +115,7 @@ def test_all_pages_are_one(tmp_path: Path, pages: str, outcomes: Sequence[Outcom
 
 
 MORE = page(1, has_more=True, next="a")
-BROKEN: dict[str, tuple[str, Sequence[Outcome], str]] = {
+BROKEN: dict[str, tuple[str, Sequence[Reply], str]] = {
     "a page that fails": (CURSOR, [MORE, answer("", 500)], "vendor_error: HTTP 500"),
     "a page that does not come": (
         CURSOR,
@@ -193,7 +193,7 @@ BROKEN: dict[str, tuple[str, Sequence[Outcome], str]] = {
 
 
 @pytest.mark.parametrize(("pages", "outcomes", "outage"), BROKEN.values(), ids=BROKEN.keys())
-def test_what_is_not_whole_is_no_answer(tmp_path: Path, pages: str, outcomes: Sequence[Outcome], outage: str) -> None:
+def test_what_is_not_whole_is_no_answer(tmp_path: Path, pages: str, outcomes: Sequence[Reply], outage: str) -> None:
     seen = read(make(tmp_path, pages), info=outcomes)
     assert len(seen.outages) == 1
     assert details(seen)[0].startswith(f"info {outage}")

@@ -5,7 +5,7 @@ import base64
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,13 +19,14 @@ from budgetd.errors import ConfigError
 from budgetd.http import Answer, Client, Request, RequestFailedError
 from budgetd.network import Proxies
 from budgetd_rules.polls import Cause
-from serving import Vendor, hang, say, tls_of, trickle, vendor, write
+from serving import Script, Vendor, hang, say, tls_of, trickle, vendor, write
 
 KEY = "canary-19ab73cd55"
 PASSWORD = "canary-p@ss:word"
 IN_URL = "canary-p%40ss%3Aword"
 SOON = timedelta(seconds=0.5)
 LATER = timedelta(seconds=10)
+EMPTY_LIST = say(b"[]")
 
 Address = tuple[str, int]
 
@@ -132,11 +133,11 @@ class Trip:
     variable: str = "HTTPS_PROXY"
     vendor: Vendor = field(default_factory=Vendor)
 
-    def go(self, script: Callable[..., object] = say(b"[]"), within: timedelta = LATER) -> Answer:  # noqa: B008 - a pure one
+    def go(self, script: Script = EMPTY_LIST, within: timedelta = LATER) -> Answer:
         return asyncio.run(self._go(script, within))
 
-    async def _go(self, script: object, within: timedelta) -> Answer:
-        async with serving(self.proxy, self.proxy_tls), vendor(self.tls, info=script) as self.vendor:  # type: ignore[arg-type]  # a script
+    async def _go(self, script: Script, within: timedelta) -> Answer:
+        async with serving(self.proxy, self.proxy_tls), vendor(self.tls, info=script) as self.vendor:
             scheme, _, address = self.vendor.url.partition("://")
             port = int(address.partition(":")[2])
             self.proxy.names |= {"api.acme.example": port}
@@ -148,7 +149,7 @@ class Trip:
             finally:
                 await client.aclose()
 
-    def fail(self, script: Callable[..., object] = say(b"[]"), within: timedelta = LATER) -> str:  # noqa: B008 - a pure one
+    def fail(self, script: Script = EMPTY_LIST, within: timedelta = LATER) -> str:
         with pytest.raises(RequestFailedError) as caught:
             self.go(script, within)
         assert caught.value.cause is Cause.UNREACHABLE
@@ -305,7 +306,7 @@ def test_a_vendors_certificate_is_checked_through_the_proxy(https: Trip) -> None
         ),
     ],
 )
-def test_a_vendor_that_fails_behind_a_proxy(script: Callable[..., object], said: str, https: Trip) -> None:
+def test_a_vendor_that_fails_behind_a_proxy(script: Script, said: str, https: Trip) -> None:
     assert https.fail(script, SOON if "within" in said else LATER) == said
 
 

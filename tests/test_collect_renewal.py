@@ -15,11 +15,11 @@ from budgetd.collect.poll import poll
 from budgetd.collect.provider import load_providers
 from budgetd.collect.renewal import read_again, renewable
 from budgetd.collect.sources import Source, make_source
-from budgetd.commands import Commands
 from budgetd.config import load_config
 from budgetd.credentials import KeySource, Secret, SecretUnavailableError
 from budgetd.errors import ConfigError
 from budgetd.http import Client
+from budgetd.key_commands import KeyCommands
 from budgetd.planning import make_plan
 from budgetd.store import database, polls
 from budgetd.store.polls import Finished
@@ -318,7 +318,7 @@ def test_what_came_through_a_pipe_is_not_waited_for_again(tmp_path: Path) -> Non
     def make(secret: Secret) -> Source:
         return make_source("acme", load_providers()["cargo"], secret)
 
-    source = renewable(make, KeySource(file=Path("key")), Secret(CANARY), tmp_path, Commands())
+    source = renewable(make, KeySource(file=Path("key")), Secret(CANARY), tmp_path, KeyCommands())
     assert source.keyring is None
 
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from budgetd.collect.templates import Known, fill, fill_json, is_time, tell_times
+from budgetd.collect.templates import TemplateValue, fill, fill_json, is_time, tell_times
 
 NOW = datetime(2026, 3, 1, 0, 30, 15, 250_000, tzinfo=UTC)
-TOLD: dict[str, Known] = {
+TOLD: dict[str, TemplateValue] = {
     "now_unix": 1772325015,
     "now_ms": 1772325015250,
     "now_iso": "2026-03-01T00:30:15Z",
@@ -30,7 +30,7 @@ TOLD: dict[str, Known] = {
 
 
 @pytest.mark.parametrize(("name", "text"), TOLD.items(), ids=TOLD)
-def test_a_time_is_told(name: str, text: Known) -> None:
+def test_a_time_is_told(name: str, text: TemplateValue) -> None:
     assert is_time(name)
     assert tell_times([name], NOW) == {name: text}
 
@@ -60,7 +60,7 @@ def test_what_holds_no_name_stays_as_it_is(text: str, known: dict[str, str]) -> 
 
 
 def test_a_name_that_stands_alone_keeps_its_type() -> None:
-    known: dict[str, Known] = {"since": 1772325015, "site": "eu"}
+    known: dict[str, TemplateValue] = {"since": 1772325015, "site": "eu"}
     tree = {
         "a": "{since}",
         "b": "{since}s",

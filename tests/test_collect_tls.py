@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -48,9 +49,9 @@ async def get(tls: ssl.SSLContext | None, script: Script, within: timedelta = LA
         await client.aclose()
 
 
-def fail(*args: object, **named: object) -> RequestFailedError:
+def fail(*args: Any, **named: Any) -> RequestFailedError:
     with pytest.raises(RequestFailedError) as caught:
-        asyncio.run(get(*args, **named))  # type: ignore[arg-type]  # as they come
+        asyncio.run(get(*args, **named))
     assert KEY not in str(caught.value)
     assert "query-canary" not in str(caught.value)
     assert "_ssl.c" not in str(caught.value)

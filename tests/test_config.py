@@ -14,19 +14,13 @@ from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError
 
 from budgetd.advice import warnings
-from budgetd.config import (
-    ClockworkTable,
-    ConfigFile,
-    LevelConditions,
-    LevelDurations,
-    StepsTable,
-    load_config,
-)
+from budgetd.config import ByLevel, ClockworkTable, ConfigFile, StepsTable, load_config
+from budgetd.config_paths import SYSTEM_CONFIG, find_config, state_folder
 from budgetd.credentials import KeySource, Secret
+from budgetd.durations import Duration
 from budgetd.errors import ConfigError
 from budgetd.planning import make_plan
 from budgetd.rulefiles import LARGEST
-from budgetd.whereabouts import SYSTEM_CONFIG, find_config, state_folder
 from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import ChangeKind
 from conftest import WriteConfig
@@ -701,8 +695,8 @@ def test_the_forms_of_settings(write_config: WriteConfig) -> None:
         True,
     )
     assert (low.clear, low.sustain) == (
-        LevelConditions(warning="remaining > 6"),
-        LevelDurations.model_construct(warning=timedelta(minutes=5), critical=None),
+        ByLevel[str](warning="remaining > 6"),
+        ByLevel[Duration].model_construct(warning=timedelta(minutes=5), critical=None),
     )
     assert isinstance(low.remind, ClockworkTable)
     assert (low.remind.every, low.remind.backoff, low.remind.max) == (
@@ -874,9 +868,10 @@ TABLES = sorted(set(_tables(ConfigFile)), key=lambda table: table.__name__)
 
 
 def test_all_tables_were_found() -> None:
-    assert {"AccountTable", "ClockworkTable", "KeySource", "LevelDurations", "MatchTable", "SecretSource"} <= {
+    assert {"AccountTable", "ClockworkTable", "KeySource", "MatchTable", "SecretSource"} <= {
         table.__name__ for table in TABLES
     }
+    assert any(issubclass(table, ByLevel) for table in TABLES)
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def server(one_server: MailServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 def send(server: MailServer, message: Message = OPENED, extra: str = "", password: str = PASSWORD) -> Sent:
-    """As the README says that a URL is written."""
+    """As docs/delivery.md says that a URL is written."""
     login = f"{quote(USER, safe='')}:{quote(password, safe='')}"
     url = Secret(f"mailtos://{login}@localhost:{server.port}/?from={USER}&to={TO}&cto=3{extra}")
 

@@ -47,7 +47,7 @@ def get(
     return client.get(url, headers=credentials(vendor, key))
 
 
-def body(response: httpx.Response) -> Any:  # noqa: ANN401 - JSON
+def body(response: httpx.Response) -> Any:
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
     return response.json()

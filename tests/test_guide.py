@@ -97,8 +97,10 @@ class Reader:
 
     def _start(self, words: list[str]) -> None:
         environment = {**os.environ, "no_proxy": "127.0.0.1"}
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        self._running.append(subprocess.Popen(words, cwd=self.folder, env=environment, text=True, **pipes))  # type: ignore[call-overload]  # of a dict it can't tell
+        process = subprocess.Popen(
+            words, cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        self._running.append(process)
         if len(self._running) == 1:
             self._wait_for_the_vendor()
 

@@ -15,7 +15,7 @@ from budgetd.store.database import read, write
 from budgetd.store.holds import add_hold, end_hold
 from budgetd.store.requests import Request, RequestKind, add_requests
 from budgetd_rules.holds import Hold, HoldKind
-from budgetd_rules.judgement import Route, Routing
+from budgetd_rules.routing import Route, Routing
 from budgetd_rules.rule import Clockwork, Level, Rule
 from build import NOON, account, minutes, reading, rule
 from house import House

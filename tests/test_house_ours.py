@@ -10,7 +10,7 @@ import pytest
 from budgetd.ruletests.loading import load_cases
 from budgetd.store import troubles
 from budgetd.store.database import write
-from budgetd_rules.judgement import Route
+from budgetd_rules.routing import Route
 from budgetd_rules.rule import Rule
 from build import NOON, account, minutes, reading, rule
 from house import House
@@ -129,7 +129,7 @@ def test_a_failing_channel_that_leaves_the_config_is_over(house: House) -> None:
 
 
 def test_what_cannot_be_told_on_either_is_not_told_to_the_one_that_fails(house: House) -> None:
-    """For three days finance can't be told that ops fails; ops is no heir of that."""
+    """For three days finance can't be told that ops fails; ops is no substitute for that."""
     house.mailbox.failing |= {"ops", "finance"}
     house.balance(400)
     fail(house, [*range(0, 60, 2), *range(60, 4 * 24 * 60, 240)])

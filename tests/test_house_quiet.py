@@ -10,7 +10,7 @@ import pytest
 
 from budgetd.store.holds import add_hold, end_hold
 from budgetd_rules.holds import Hold, HoldKind
-from budgetd_rules.judgement import Route, Routing
+from budgetd_rules.routing import Route, Routing
 from budgetd_rules.rule import Clockwork, Level
 from budgetd_rules.schedules import Quiet, parse_range
 from build import rule

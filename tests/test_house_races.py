@@ -13,8 +13,8 @@ from budgetd.store.notices import ChannelState, Outcome
 from budgetd.store.requests import Request, RequestKind, add_requests, carry_out
 from budgetd.threads import Worker
 from budgetd_rules.holds import Hold, HoldKind
-from budgetd_rules.judgement import NoticeState
 from budgetd_rules.lines import Settled
+from budgetd_rules.notices import NoticeState
 from build import NOON, minutes, reading
 from house import House
 

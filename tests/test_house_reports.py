@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -29,9 +30,9 @@ def at(clock: str, days: int = 0) -> datetime:
     return MONDAY + timedelta(days=days, hours=hour, minutes=minute)
 
 
-def make(tmp_path: Path, reports: dict[Report, str] | None = None, **more: object) -> House:
+def make(tmp_path: Path, reports: dict[Report, str] | None = None, **more: Any) -> House:
     """Started on the Saturday before, and polled since."""
-    house = House(tmp_path / "budgetd.db", reports=reports or DIGEST, **more)  # type: ignore[arg-type]  # as House takes them
+    house = House(tmp_path / "budgetd.db", reports=reports or DIGEST, **more)
     house.start(at("12:00", -2))
     house.balance(9000, at("08:59"))
     return house

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any, Final
 
@@ -131,7 +132,7 @@ class Killer:
             self.kill(stage)
             self.start(stage)
         for expected in step.expect:
-            self.wait_until(stage, lambda: has_come(stage, expected, seen), str(expected))  # noqa: B023 - called at once
+            self.wait_until(stage, partial(has_come, stage, expected, seen), str(expected))
         self.wait_until(stage, lambda: stage.polled() >= polled + SETTLED, "polls of all vendors")
 
     def tell(self, stage: Stage) -> None:
@@ -225,7 +226,7 @@ def sum_up(stage: Stage, killer: Killer, capsys: pytest.CaptureFixture[str]) -> 
     repeated, lost = repeats(record, arrived), record.settled_unheard(arrived)
     unknown = sum(attempt.outcome == "unknown" for attempt in record.attempts)
     with capsys.disabled():
-        print(  # noqa: T201 - what it was asked for
+        print(
             f"\nseed {_SEED}: {killer.kills} kills, {polls} requests, {len(arrived)} messages of {len(received)} sent, "
             f"{unknown} attempts with unknown outcome, {repeated} repeats, {len(lost)} lost"
         )

@@ -108,7 +108,7 @@ def test_a_clock_that_is_put_back_over_midnight() -> None:
         weekdays=st.sets(st.integers(0, 6), min_size=1).map(frozenset),
         at=st.integers(0, 1439).map(lambda count: timedelta(minutes=count)),
     ),
-    st.datetimes(datetime(2000, 1, 1), datetime(2040, 1, 1)).map(lambda moment: moment.replace(tzinfo=UTC)),  # noqa: DTZ001 - it is given one
+    st.datetimes(datetime(2000, 1, 1), datetime(2040, 1, 1)).map(lambda moment: moment.replace(tzinfo=UTC)),
     st.sampled_from(["Europe/Berlin", "America/Sao_Paulo", "Pacific/Apia", "Australia/Lord_Howe", "UTC"]).map(ZoneInfo),
 )
 def test_no_appointment_lies_between_the_latest_and_the_next(when: Appointment, now: datetime, zone: ZoneInfo) -> None:

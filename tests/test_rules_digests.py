@@ -18,9 +18,9 @@ from budgetd_rules.digests import (
     settle_reports,
 )
 from budgetd_rules.formats import Format, write
-from budgetd_rules.judgement import QUIET
 from budgetd_rules.kinds import Kind
 from budgetd_rules.meters import View
+from budgetd_rules.notices import QUIET
 from budgetd_rules.rule import Level
 from budgetd_rules.schedules import Quiet, parse_range
 from build import NOON, STALE_AFTER, account, episode, minutes, reading, viewed
@@ -44,7 +44,7 @@ def facts(*views: View, opens: Sequence[OpenFact] = (), channels: Sequence[Chann
     return Facts(accounts=[AccountFact(account=account(), views=views)], open=opens, channels=channels)
 
 
-def opened(level: Level = Level.CRITICAL, id: str = "e1", *, acked: bool = False, silenced: bool = False) -> OpenFact:  # noqa: A002 - as the record has it
+def opened(level: Level = Level.CRITICAL, id: str = "e1", *, acked: bool = False, silenced: bool = False) -> OpenFact:
     return OpenFact(episode=episode(id, level), acked=acked, silenced=silenced, view=CREDITS)
 
 

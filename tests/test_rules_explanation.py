@@ -10,11 +10,13 @@ import pytest
 from budgetd_rules.explanation import Explanation, Known, explain
 from budgetd_rules.gates import Answer, Condition, Gate
 from budgetd_rules.holds import Hold, HoldKind, Holds
-from budgetd_rules.judgement import Route, Routing, Ruleset, judge
+from budgetd_rules.judgement import Ruleset, judge
 from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import ChangeKind, Reason, Watch, WatchKey
 from budgetd_rules.meters import Account, Reading
-from budgetd_rules.ourselves import NEVER_STALE
+from budgetd_rules.notices import Audience
+from budgetd_rules.own_account import NEVER_STALE
+from budgetd_rules.routing import Route, Routing
 from budgetd_rules.rule import Clockwork, Level, Rule, Selector, Steps
 from budgetd_rules.values import UNKNOWN
 from build import NOON, account, minutes, reading, rule, viewed
@@ -28,16 +30,16 @@ def remember(asked: Rule, course: Sequence[Reading], routing: Routing = OPS_ONLY
     """What the service would have stored after these readings of one meter, each judged when it came."""
     ruleset = Ruleset([asked], [account()])
     watches: dict[WatchKey, Watch] = {}
-    told: dict[str, tuple[str, ...]] = {}
+    owed: dict[str, tuple[str, ...]] = {}
     for one in course:
         views = {"voice": {one.key.meter: viewed(one)}}
-        judgement = judge(ruleset, routing, views, watches, told, one.as_of)
+        judgement = judge(ruleset, routing, views, watches, one.as_of, Audience(owed=owed))
         watches |= {watch.key: watch for watch in judgement.watches}
         episodes = {change.id: change.episode for change in judgement.changes}
         for notice in judgement.notices:
             episode = episodes[notice.change] or ""
-            told[episode] = (*told.get(episode, ()), notice.channel)
-    return Known(watches=watches, told=told)
+            owed[episode] = (*owed.get(episode, ()), notice.channel)
+    return Known(watches=watches, audience=Audience(owed=owed))
 
 
 def ask(

@@ -83,7 +83,7 @@ def tried(text: str, source: random.Random) -> bool:
 @pytest.mark.slow
 def test_nothing_but_its_own_error() -> None:
     seed = int(os.environ.get("BUDGETD_FUZZ_SEED", str(time.time_ns())))
-    print(f"BUDGETD_FUZZ_SEED={seed} BUDGETD_FUZZ_EXAMPLES={EXAMPLES}")  # noqa: T201 - so that a failure can be repeated
+    print(f"BUDGETD_FUZZ_SEED={seed} BUDGETD_FUZZ_EXAMPLES={EXAMPLES}")
     source = random.Random(seed)
     compiled = 0
     for _, text in zip(range(EXAMPLES), texts(source), strict=False):

@@ -3,15 +3,18 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from budgetd_rules.judgement import Heard, Judgement, Notice, Route, Routing, Ruleset, judge, owe
+from budgetd_rules.judgement import Judgement, Ruleset, judge
 from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import ChangeKind, Reason, Watch, WatchKey
 from budgetd_rules.meters import Account, MeterKey, Reading, View, view
+from budgetd_rules.notices import Audience, Notice, owe
+from budgetd_rules.routing import Route, Routing
 from budgetd_rules.rule import Clockwork, Level, Rule, Selector
 from build import NOON, STALE_AFTER, account, change, minutes, reading, rule
 
@@ -29,20 +32,20 @@ class Bench:
     accounts: Sequence[Account] = field(default_factory=lambda: [account()])
     routing: Routing = ALL
     watches: dict[WatchKey, Watch] = field(default_factory=dict)
-    told: dict[str, list[str]] = field(default_factory=dict)
+    owed: dict[str, list[str]] = field(default_factory=dict)
     heard: dict[str, list[str]] = field(default_factory=dict)
 
     def judge(self, now: datetime, *readings: Reading) -> Judgement:
         ruleset, views = Ruleset(self.rules, self.accounts), self.views(now, readings)
-        judgement = judge(ruleset, self.routing, views, self.watches, self.told, now, self.heard)
+        judgement = judge(ruleset, self.routing, views, self.watches, now, Audience(owed=self.owed, heard=self.heard))
         self.watches |= {watch.key: watch for watch in judgement.watches}
         for key in judgement.forgotten:
             del self.watches[key]
         episodes = {one.id: one.episode for one in judgement.changes}
         for notice in judgement.notices:
-            told = self.told.setdefault(episodes[notice.change] or "", [])
-            if notice.channel not in told:
-                told.append(notice.channel)
+            owed = self.owed.setdefault(episodes[notice.change] or "", [])
+            if notice.channel not in owed:
+                owed.append(notice.channel)
         return judgement
 
     def views(self, now: datetime, readings: Iterable[Reading]) -> Mapping[str, Mapping[str, View]]:
@@ -147,8 +150,8 @@ def test_which_meters_need_their_history(condition: str, needs: bool) -> None:
 # --- routes
 
 
-def route(*names: str, goes_on: bool = False, **match: object) -> Route:
-    return Route(channels=names, goes_on=goes_on, **match)  # type: ignore[arg-type]  # passed on as they are
+def route(*names: str, goes_on: bool = False, **match: Any) -> Route:
+    return Route(channels=names, goes_on=goes_on, **match)
 
 
 OPENED, RESOLVED = ChangeKind.OPENED, ChangeKind.RESOLVED
@@ -187,7 +190,7 @@ OPENED, RESOLVED = ChangeKind.OPENED, ChangeKind.RESOLVED
 def test_a_change_goes_where_its_route_says(routes: list[Route], told: list[str]) -> None:
     routing = Routing(routes=tuple(routes), group_wait=SILENT)
     one = replace(change(OPENED), new=CRITICAL)
-    assert channels(owe(one, account(team="voice"), Kind.BALANCE, routing, {})) == told
+    assert channels(owe(one, account(team="voice"), Kind.BALANCE, routing)) == told
 
 
 @pytest.mark.parametrize(
@@ -203,17 +206,17 @@ def test_what_is_over_is_told_to_those_who_heard_that_it_began(
     told: Mapping[str, list[str]], owed: list[str], routes: tuple[Route, ...]
 ) -> None:
     routing = Routing(routes=routes, group_wait=SILENT)
-    assert channels(owe(change(RESOLVED), account(), Kind.BALANCE, routing, told)) == owed
-    assert channels(owe(change(RESOLVED), None, None, routing, told)) == owed
+    assert channels(owe(change(RESOLVED), account(), Kind.BALANCE, routing, Audience(owed=told))) == owed
+    assert channels(owe(change(RESOLVED), None, None, routing, Audience(owed=told))) == owed
 
 
 def test_a_change_of_an_account_that_is_gone_has_no_route() -> None:
-    assert owe(change(OPENED), None, None, ALL, {"e1": ["ops"]}) == []
+    assert owe(change(OPENED), None, None, ALL, Audience(owed={"e1": ["ops"]})) == []
 
 
 def test_a_notice_is_due_once_its_channel_has_collected() -> None:
     routing = Routing(routes=(route("ops", "finance", "new"),), group_wait={"ops": timedelta(seconds=5)})
-    notices = owe(change(OPENED, at=minutes(1)), account(), Kind.BALANCE, routing, {})
+    notices = owe(change(OPENED, at=minutes(1)), account(), Kind.BALANCE, routing)
     assert [(one.id, one.due_at) for one in notices] == [
         ("e1.1@ops", minutes(1) + timedelta(seconds=5)),
         ("e1.1@finance", minutes(1)),
@@ -265,7 +268,7 @@ def delays(notices: Iterable[Notice]) -> dict[str, timedelta | None]:
 )
 def test_an_escalation_is_owed_later(routes: list[Route], told: dict[str, timedelta | None]) -> None:
     routing = Routing(routes=tuple(routes), group_wait=SILENT)
-    notices = owe(replace(change(OPENED), new=CRITICAL), account(), Kind.BALANCE, routing, {})
+    notices = owe(replace(change(OPENED), new=CRITICAL), account(), Kind.BALANCE, routing)
     assert delays(notices) == told
     assert {one.channel: one.due_at for one in notices} == {
         name: NOON + (wait or 0 * HOUR) for name, wait in told.items()
@@ -274,7 +277,7 @@ def test_an_escalation_is_owed_later(routes: list[Route], told: dict[str, timede
 
 def test_an_escalation_waits_at_least_as_long_as_its_channel_collects() -> None:
     routing = Routing(routes=(route("boss", after=HOUR),), group_wait={"boss": 2 * HOUR})
-    (notice,) = owe(change(OPENED), account(), Kind.BALANCE, routing, {})
+    (notice,) = owe(change(OPENED), account(), Kind.BALANCE, routing)
     assert (notice.due_at, notice.delay) == (NOON + 2 * HOUR, HOUR)
 
 
@@ -291,10 +294,10 @@ def test_an_escalation_waits_at_least_as_long_as_its_channel_collects() -> None:
         pytest.param(RESOLVED, {}, {"ops": None, "boss": None}, id="over goes at once to all that were owed"),
     ],
 )
-def test_what_escalates(kind: ChangeKind, heard: Heard, told: dict[str, timedelta | None]) -> None:
+def test_what_escalates(kind: ChangeKind, heard: dict[str, list[str]], told: dict[str, timedelta | None]) -> None:
     routing = Routing(routes=(route("boss", after=HOUR), route("ops")), group_wait=SILENT)
-    owed = {"e1": ["ops", "boss"]}
-    assert delays(owe(change(kind), account(), Kind.BALANCE, routing, owed, heard)) == told
+    audience = Audience(owed={"e1": ["ops", "boss"]}, heard=heard)
+    assert delays(owe(change(kind), account(), Kind.BALANCE, routing, audience)) == told
 
 
 def test_judging_knows_who_heard() -> None:
@@ -304,7 +307,7 @@ def test_judging_knows_who_heard() -> None:
     )
     bench.judge(NOON, credits_(400))
     assert channels(bench.judge(minutes(60), credits_(400, minutes(60))).notices) == ["ops"]
-    bench.heard = {episode: ["ops", "boss"] for episode in bench.told}
+    bench.heard = {episode: ["ops", "boss"] for episode in bench.owed}
     assert channels(bench.judge(minutes(120), credits_(400, minutes(120))).notices) == ["boss", "ops"]
 
 
@@ -344,10 +347,10 @@ WITHOUT: list[tuple[str, dict[str, object]]] = [
 
 
 @pytest.mark.parametrize("without", [pytest.param(changed, id=f"without {what}") for what, changed in WITHOUT])
-def test_what_left_the_config_is_parked_and_after_thirty_days_ends_unsaid(without: dict[str, object]) -> None:
+def test_what_left_the_config_is_parked_and_after_thirty_days_ends_unsaid(without: dict[str, Any]) -> None:
     bench = Bench()
     bench.judge(NOON, credits_(90))
-    left = replace(bench, **without)  # type: ignore[arg-type]  # rules or accounts
+    left = replace(bench, **without)
     parked = left.judge(minutes(10), credits_(90))
     assert parked.reasons == {KEY: Reason.PARKED}
     assert [(watch.parked_at, watch.wake_at) for watch in parked.watches] == [(minutes(10), None)]
@@ -368,10 +371,10 @@ def test_what_left_the_config_is_parked_and_after_thirty_days_ends_unsaid(withou
     ],
 )
 @pytest.mark.parametrize("without", [pytest.param(changed, id=f"without {what}") for what, changed in WITHOUT])
-def test_what_comes_back_goes_on(without: dict[str, object], remaining: int | None, told: list[str]) -> None:
+def test_what_comes_back_goes_on(without: dict[str, Any], remaining: int | None, told: list[str]) -> None:
     bench = Bench()
     opened = bench.judge(NOON, credits_(90))
-    replace(bench, **without).judge(minutes(10), credits_(90))  # type: ignore[arg-type]  # rules or accounts
+    replace(bench, **without).judge(minutes(10), credits_(90))
     back = bench.judge(minutes(20), credits_(remaining, minutes(20)))
     assert kinds(back) == told
     assert {one.episode for one in back.changes} <= {opened.changes[0].episode}

@@ -1,6 +1,5 @@
 """The words: titles and bodies for every kind, numbers and moments for people, and vendors' texts made harmless."""
 
-# ruff: noqa: RUF001  # the look-alikes that stand for markup
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -634,8 +633,8 @@ def test_any_number_is_shown_and_never_larger_than_it_is(number: Decimal) -> Non
     assert show_percent(number)
 
 
-def utc(*parts: int) -> datetime:
-    return datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type, misc]  # year, month, day, hour, minute
+def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
+    return datetime(year, month, day, hour, minute, tzinfo=UTC)
 
 
 FAR_EAST, FAR_WEST = ZoneInfo("Pacific/Kiritimati"), ZoneInfo("America/New_York")

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from budgetd_rules.evaluation import evaluate
+from budgetd_rules.evaluation import Observation, evaluate
 from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import Change, ChangeKind, Reason, Watch, WatchKey
 from budgetd_rules.meters import Reading, view
@@ -22,7 +22,7 @@ def changes(one: Rule, *readings: Reading) -> list[Change]:
     found: list[Change] = []
     for read in readings:
         seen = view(read, read.as_of, STALE_AFTER)
-        taken = step(one, watch, evaluate(one, seen, {}), seen, read.as_of, STALE_AFTER)
+        taken = step(watch, Observation(one, evaluate(one, seen, {}), seen, read.as_of, STALE_AFTER))
         watch = taken.watch
         found += taken.changes
     return found

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from budgetd.store import polls, rows
 from budgetd.store.polls import Finished
 from budgetd_rules.encoding import maybe_at
-from budgetd_rules.judgement import Route, Routing, Ruleset
+from budgetd_rules.judgement import Ruleset
 from budgetd_rules.kinds import Kind
 from budgetd_rules.lines import Told
 from budgetd_rules.memory import Change, ChangeKind
 from budgetd_rules.meters import Reading
 from budgetd_rules.polls import Cause, Outage, Poll
 from budgetd_rules.replay import Down, Event, Jump, Reload, Replay, replay
+from budgetd_rules.routing import Route, Routing
 from budgetd_rules.rule import Clockwork, Level, Steps
 from budgetd_rules.schedules import Quiet, parse_range
 from budgetd_rules.values import Value

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budgetd_rules.holds import Hold, HoldKind, Holds
-from budgetd_rules.judgement import PARKED, QUIET, Notice, NoticeState
 from budgetd_rules.lines import Line, Owed, Settled, Settlement, Told, receipts
 from budgetd_rules.memory import Change, ChangeKind, Episode, Reason
+from budgetd_rules.notices import PARKED, QUIET, Notice, NoticeState
 from budgetd_rules.rule import Level
 from budgetd_rules.schedules import Quiet, parse_range
 from budgetd_rules.settlement import LOOK_AT_PARKED, NO_HOLDS, settle
@@ -30,7 +30,7 @@ OPEN = episode()
 OVER = episode(ended_at=minutes(60))
 
 
-def owed(of: Change, *, attempts: int = 0, unknown: bool = False, **more: Any) -> Owed:  # noqa: ANN401  # of a notice
+def owed(of: Change, *, attempts: int = 0, unknown: bool = False, **more: Any) -> Owed:
     notice = Notice(id=f"{of.id}@ops", change=of.id, channel="ops", **{"due_at": of.at} | more)
     return Owed(notice=notice, change=of, attempts=attempts, outcome_unknown=unknown)
 
@@ -209,8 +209,10 @@ def test_a_silence_finds_an_episode_under_its_rules_new_name() -> None:
 
 
 def held_by(hold: str, kinds: Sequence[ChangeKind | str], of: Episode, until: datetime = UNTIL) -> list[Owed]:
-    state = {"state": NoticeState.HELD, "hold": hold, "due_at": until}
-    return [replace(one, notice=replace(one.notice, **state)) for one in owe(kinds, of)]  # type: ignore[arg-type]  # as given
+    return [
+        replace(one, notice=replace(one.notice, state=NoticeState.HELD, hold=hold, due_at=until))
+        for one in owe(kinds, of)
+    ]
 
 
 def test_what_is_held_until_then_already_is_not_written_again() -> None:
@@ -287,7 +289,7 @@ LATER = minutes(120)
 """When what is delayed here is due; NOW is half an hour before."""
 
 
-def delayed(kind: ChangeKind, of: Episode, number: int = 1, due_at: datetime = LATER, **more: Any) -> Owed:  # noqa: ANN401  # of a notice
+def delayed(kind: ChangeKind, of: Episode, number: int = 1, due_at: datetime = LATER, **more: Any) -> Owed:
     return owed(change(kind, of, number=number), due_at=due_at, delay=timedelta(hours=2), **more)
 
 

@@ -20,7 +20,6 @@ from budgetd_rules.values import (
     at_least_zero,
     compare,
     divide,
-    is_true,
     multiply,
     negate,
     percent,
@@ -144,11 +143,6 @@ def test_compare(left: Number, right: Number, less: Truth, equal: Truth) -> None
     assert compare(operator.gt, right, left) is less
     assert compare(operator.eq, left, right) is equal
     assert compare(operator.ne, left, right) is (UNKNOWN if equal is UNKNOWN else not equal)
-
-
-@pytest.mark.parametrize(("truth", "expected"), [(True, True), (False, False), (UNKNOWN, False)])
-def test_only_true_is_true(truth: Truth, expected: bool) -> None:
-    assert is_true(truth) is expected
 
 
 def test_what_is_no_number_shows_its_name() -> None:

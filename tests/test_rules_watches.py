@@ -4,18 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from budgetd_rules.evaluation import Verdict, evaluate
+from budgetd_rules.evaluation import Observation, Verdict, evaluate
 from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import Change, ChangeKind, Episode, Reason, Watch, WatchKey
 from budgetd_rules.meters import Reading, view
 from budgetd_rules.rule import Clockwork, Level, Rule, Steps
+from budgetd_rules.transitions import Step
 from budgetd_rules.values import UNKNOWN, Truth, Value
-from budgetd_rules.watches import Step, end, park, step
+from budgetd_rules.watches import end, park, step
 from build import NOON, STALE_AFTER, minutes, reading, rule, viewed
 
 KEY = WatchKey("low-credits", "voice", "credits")
@@ -34,7 +36,8 @@ class Follower:
 
     def see(self, one: Reading, now: datetime | None = None) -> Step:
         seen = view(one, now or one.as_of, STALE_AFTER)
-        taken = step(self.rule, self.watch, evaluate(self.rule, seen, {}), seen, now or one.as_of, STALE_AFTER)
+        verdict = evaluate(self.rule, seen, {})
+        taken = step(self.watch, Observation(self.rule, verdict, seen, now or one.as_of, STALE_AFTER))
         self.watch = taken.watch
         self.changes += taken.changes
         self.ended += [taken.ended] if taken.ended else []
@@ -150,11 +153,11 @@ def test_three_valued(state: str, warning: Truth, critical: Truth, clear: Truth 
     if state != "quiet":
         watch = follow(one, [400 if state == "warning" else 50]).watch
     levels = {WARNING: warning, CRITICAL: critical}
-    off = {level: clear if clear is not None else (UNKNOWN if truth is UNKNOWN else not truth)
-           for level, truth in levels.items()}  # fmt: skip
-    verdict = Verdict(levels=levels, off=off, cleared=clear is True)
+    negated = {level: UNKNOWN if truth is UNKNOWN else not truth for level, truth in levels.items()}
+    left = dict.fromkeys(levels, clear) if clear is not None else negated
+    verdict = Verdict(levels=levels, left=left, cleared=clear is True)
     seen = viewed(reading(as_of=minutes(10), remaining=300))
-    taken = step(one, watch, verdict, seen, minutes(10), STALE_AFTER)
+    taken = step(watch, Observation(one, verdict, seen, minutes(10), STALE_AFTER))
     assert [change.kind for change in taken.changes] == _expected(state, warning, critical, clear)
 
 
@@ -236,13 +239,13 @@ def test_for_starts_anew_after_a_gap() -> None:
 # --- `unless`
 
 
-def ends_soon(**options: object) -> Rule:
+def ends_soon(**options: Any) -> Rule:
     return rule(
         "ends",
         kind=Kind.SUBSCRIPTION,
         warning="days_until_expiry <= 30",
         critical="days_until_expiry <= 3",
-        **options,  # type: ignore[arg-type]  # passed on as they are
+        **options,
     )
 
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -26,6 +26,7 @@ from budgetd.demo.loopback import Fault
 from budgetd.demo.receivers import Received, Reply
 from budgetd.demo.stage import WEBHOOK, Stage
 from budgetd.demo.vendors import KEYS
+from budgetd.service import utc_now
 
 # What a slow machine may take for what takes a second.
 PATIENCE: Final = 30.0
@@ -508,7 +509,7 @@ def test_a_new_config_is_taken_over_without_a_word_too_many(stage: Stage) -> Non
 def test_other_quiet_hours_hold_at_once(stage: Stage) -> None:
     """They are taken over with the config: what the old ones held is told, now that nothing holds it."""
     path = stage.folder / "config.toml"
-    good, today = path.read_text(), datetime.now(UTC).date()  # noqa: TID251 - the daemon's own clock
+    good, today = path.read_text(), utc_now().date()
     quiet = f'quiet = "{today}..{today + timedelta(days=1)}"'
     path.write_text(good.replace('group_wait = "0s"', f'group_wait = "0s"\n{quiet}'))
     with run(stage).ready() as daemon:

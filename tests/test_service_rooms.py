@@ -167,8 +167,8 @@ def test_a_clock_that_is_set_back_or_forth_is_noticed_and_all_is_planned_anew(
         clock.offset = -5 * HOUR
         await until(lambda: "the clock was set" in caplog.text, "the log line")
         latest = (clock() + HOUR + timedelta(minutes=1)).isoformat()
-        for sql in ("SELECT next_poll_at FROM accounts", "SELECT due_at FROM notices"):
-            await until(lambda sql=sql: all(at <= latest for (at,) in rows(plan, sql)), "new times")  # type: ignore[misc]  # of the default
+        times = "SELECT next_poll_at FROM accounts UNION SELECT due_at FROM notices"
+        await until(lambda: all(at <= latest for (at,) in rows(plan, times)), "new times")
         assert (vendor.asked, inbox.received) == (1, ())
         clock.offset = timedelta(0)
         await until(lambda: vendor.asked > 1, "polls after it is put forward")
@@ -200,7 +200,7 @@ def test_the_store_plans_what_a_clock_set_back_left_in_the_far_future(tmp_path: 
 
 
 @given(
-    now=st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1)).map(lambda moment: moment.replace(tzinfo=UTC)),  # noqa: DTZ001 - it is given one
+    now=st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1)).map(lambda moment: moment.replace(tzinfo=UTC)),
     interval=st.timedeltas(timedelta(seconds=1), timedelta(days=40)),
     account=st.text(min_size=1),
 )
@@ -676,9 +676,9 @@ def test_the_accounts_of_one_vendor_hold_up_no_other(tmp_path: Path) -> None:
     """They are more than may be under way at once, and come first, by their time."""
     plan = make(tmp_path)
     growth = plan.scheduled["growth"]
-    draft = replace(growth.source.draft, base="https://slow.example/v2")
+    maker = replace(growth.source.maker, base="https://slow.example/v2")
     slow = {
-        name: replace(growth, source=replace(growth.source, account=name, draft=draft))
+        name: replace(growth, source=replace(growth.source, account=name, maker=maker))
         for name in (f"slow{number:03}" for number in range(150))
     }
     plan = replace(plan, scheduled={**slow, "growth": growth})

@@ -35,7 +35,7 @@ def test_in_a_storm_everyone_is_told_everything_once_and_nothing_false(capsys: p
     asked, came = (sum(isinstance(event, kind) for event in events) for kind in (Asked, Came))
     outcomes = Counter(attempt.outcome for attempt in record.attempts)
     with capsys.disabled():
-        print(  # noqa: T201 - what it was asked for
+        print(
             f"\nseed {_SEED}: {storm.kills} kills, {asked} requests, {len(record.changes)} changes, "
             f"{len(record.notices)} notices, {came} messages, attempts {dict(outcomes)}, {len(found)} complaints"
         )

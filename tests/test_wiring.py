@@ -3,6 +3,7 @@
 import os
 import traceback
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,9 +15,9 @@ from budgetd.credentials import Secret
 from budgetd.durations import parse_duration
 from budgetd.errors import ConfigError
 from budgetd.planning import Outline, Plan, make_outline, make_plan
-from budgetd_rules.judgement import Route
 from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import ChangeKind
+from budgetd_rules.routing import Route
 from budgetd_rules.rule import Clockwork, Level, Steps
 from budgetd_rules.schedules import Quiet, parse_range
 from conftest import WriteConfig
@@ -397,10 +398,10 @@ def test_a_rule_as_it_is_written(write_config: WriteConfig) -> None:
     assert low.sustain == {Level.CRITICAL: timedelta(minutes=5)}
     assert low.ease_for == timedelta(0)
     assert low.unless is not None
-    assert low.remind == Clockwork(every=timedelta(days=1), backoff=2, longest=timedelta(days=4))  # type: ignore[arg-type]  # 2 == Decimal(2)
+    assert low.remind == Clockwork(every=timedelta(days=1), backoff=Decimal(2), longest=timedelta(days=4))
     assert set(steps.clear) == {Level.WARNING}
     assert steps.sustain == {Level.WARNING: timedelta(minutes=10)}
-    assert steps.remind == Steps(each="remaining", steps=(10, 5))  # type: ignore[arg-type]  # the same
+    assert steps.remind == Steps(each="remaining", steps=(Decimal(10), Decimal(5)))
     assert daily.remind == Clockwork(every=timedelta(days=1))
 
 

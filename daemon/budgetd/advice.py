@@ -1,4 +1,4 @@
-"""What a config may say, and probably does not mean."""
+"""Advice on a config: what is allowed, but probably not what somebody meant."""
 
 import math
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
@@ -8,26 +8,27 @@ from types import MappingProxyType
 from typing import Final
 
 from budgetd.collect.plans import Meter
-from budgetd.commands import find_program
 from budgetd.credentials import KeySource
 from budgetd.durations import format_duration
 from budgetd.intervals import Crowd, find_crowds
+from budgetd.key_commands import find_program
 from budgetd.planning import Outline
-from budgetd.sameness import find_twins
+from budgetd.same_as import find_twins
 from budgetd.validation import did_you_mean
 from budgetd_rules.explanation import supposed
-from budgetd_rules.judgement import FROM_HISTORY, Route
+from budgetd_rules.judgement import FROM_HISTORY
 from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import ChangeKind, Watch, WatchKey
 from budgetd_rules.meters import Account, family
-from budgetd_rules.ourselves import ACCOUNT, own_meters
+from budgetd_rules.own_account import OWN_ACCOUNT, own_meters
 from budgetd_rules.polls import CONNECTION
 from budgetd_rules.prospects import never_ends
+from budgetd_rules.routing import Route
 from budgetd_rules.rule import Level, Rule
 
 
 def warnings(outline: Outline) -> list[str]:
-    """What is allowed, and probably not meant: rules in vain, routes in vain, and levels of which nobody hears."""
+    """Rules that watch nothing, routes that are never reached, levels that nobody is told of: a line for each."""
     config, routing = outline.config, outline.routing
     rules = outline.ruleset.rules.values()
     own = [rule for rule in rules if rule.name in config.own_rules]
@@ -59,7 +60,7 @@ def _slower(crowd: Crowd, outline: Outline) -> str:
 
 
 def programs(outline: Outline) -> list[str]:
-    """Whose keys come from a command, and from which program: nothing is run to find out."""
+    """A line for each account whose key comes from a command, with the program. Nothing is run to find out."""
     config = outline.config
     commands = {
         name: table.api_key.command
@@ -75,7 +76,10 @@ def programs(outline: Outline) -> list[str]:
 def twins(
     outline: Outline, identities: Mapping[str, str | None], keys: Mapping[str, Hashable] = MappingProxyType({})
 ) -> list[str]:
-    """Accounts that are one at the vendor, and that are judged each by itself: all would be told twice."""
+    """Accounts that are one and the same at the vendor, but judged separately, so that everything is told twice.
+
+    `identities` is what the polls found: account -> the vendor's own id of it.
+    """
     accounts = outline.accounts
     return [
         outline.config.problem(
@@ -90,7 +94,7 @@ def twins(
 
 
 def _in_vain(rule: Rule, outline: Outline) -> Iterator[tuple[str, str]]:
-    """Pairs of a key and a line: the rule watches nothing, or what it reads is never there."""
+    """Pairs of a key and a line: the rule watches no meter, or reads a field that no meter has."""
     watched = [meter for _, meter in _watched(rule, outline)]
     connected = any(_connections(rule, outline))
     if outline.accounts and not watched and not connected:
@@ -117,7 +121,7 @@ def _endless(rule: Rule, outline: Outline) -> Iterator[tuple[str, str]]:
 
 
 def _accounts(rule: Rule, outline: Outline) -> Collection[Account]:
-    """Those that it may watch: of a thousand accounts with a rule each, not all for each."""
+    """The accounts that it may watch. A rule that names one is not tried on all: there may be a thousand of both."""
     accounts = outline.accounts
     return [accounts[rule.on.account]] if rule.on.account in accounts else accounts.values()
 
@@ -130,20 +134,20 @@ def _watched(rule: Rule, outline: Outline) -> Iterator[tuple[Account, Meter]]:
 
 
 def _connections(rule: Rule, outline: Outline) -> Iterator[tuple[Account, str]]:
-    """Those of accounts, and budgetd's own."""
+    """The connections that it watches: those of accounts, and budgetd's own meters."""
     connections = [(account, CONNECTION) for account in _accounts(rule, outline)]
-    connections += [(ACCOUNT, meter) for meter in own_meters(outline.routing.group_wait)]
+    connections += [(OWN_ACCOUNT, meter) for meter in own_meters(outline.routing.group_wait)]
     return (one for one in connections if rule.watches(*one, Kind.CONNECTION))
 
 
 def _example(rule: Rule, meter: Meter) -> str:
-    """A name that the meter may have: where it fans out, of the item that the rule itself names."""
+    """A name that the meter may have. If it is one of a list, that of the item that the rule names."""
     item = rule.on.meter.partition("/")[2]
     return f"{meter.name}/{item}" if meter.each and item else meter.name
 
 
 def _nearest(rule: Rule, outline: Outline) -> str:
-    """What was probably meant, for the first name that is none; else what meters there are."""
+    """What was probably meant by the first name that does not exist; else which meters there are."""
     providers = {account.provider for account in outline.accounts.values()}
     meters = sorted({meter for provider in providers for meter in outline.providers[provider].meters})
     named = outline.ruleset.accounts
@@ -164,7 +168,7 @@ _MOST_NAMED: Final = 3
 
 
 def _idle_routes(routes: Sequence[Route]) -> Iterator[tuple[str, str]]:
-    """Routes that name what no route is asked for, and those behind one that takes everything."""
+    """Routes for changes that are never routed, and those behind a route that takes everything."""
     ends_at = None
     for number, route in enumerate(routes, 1):
         for change in sorted(route.changes):
@@ -183,7 +187,7 @@ def _idle_routes(routes: Sequence[Route]) -> Iterator[tuple[str, str]]:
 
 
 def _takes_everything(route: Route) -> bool:
-    """And ends the search."""
+    """Whether it matches every change and ends the search."""
     texts = (route.rule, route.account, route.provider, *route.labels.values())
     return (
         not (route.goes_on or route.after)
@@ -195,7 +199,7 @@ def _takes_everything(route: Route) -> bool:
 
 
 def _unheard(rule: Rule, outline: Outline) -> Iterator[tuple[str, str]]:
-    """The levels of the rule that no route takes to a channel, with the accounts where it is only some of them."""
+    """The levels of the rule that no route takes to a channel, with the accounts if it is only some of them."""
     watched = [(account, _example(rule, meter), meter.kind) for account, meter in _watched(rule, outline)]
     watched += [(account, meter, Kind.CONNECTION) for account, meter in _connections(rule, outline)]
     unheard: dict[Level, dict[str, None]] = {}

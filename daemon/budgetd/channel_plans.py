@@ -1,4 +1,4 @@
-"""The channels of a config: where they lead, in which words, when they are quiet, and their appointments."""
+"""The channels of a config, checked: their URLs, templates, quiet hours, appointments and fallbacks."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ from budgetd.credentials import Secret, SecretSource
 from budgetd.deliver.channels import format_of, url_problem
 from budgetd.validation import did_you_mean
 from budgetd_rules.appointments import Diary, Report
-from budgetd_rules.judgement import Route, Routing
+from budgetd_rules.routing import Route, Routing
 from budgetd_rules.schedules import Quiet
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ChannelPlanner:
-    """`secret` reveals what stands under a key, where it can; `problem` takes what is wrong with one."""
+    """`secret` reads the secret under a key of the config; `problem` is called with a key and what is wrong there."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class ChannelPlanner:
         return {name: url for name, url in found.items() if url}
 
     def templates(self, urls: Mapping[str, Secret]) -> "dict[str, Template]":
-        """Of the channels that have their own words."""
+        """The templates of the channels that have one."""
         own = {name: table for name, table in self._tables.items() if table.title or table.body}
         found = {name: self._template(name, table, urls[name]) for name, table in own.items() if name in urls}
         return {name: template for name, template in found.items() if template}

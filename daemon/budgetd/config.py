@@ -1,7 +1,7 @@
-"""The TOML file: what it may say. Strict, so that a typo is an error and never a silent default.
+"""The config file: its tables and keys. Strict, so that a typo is an error and never a silent default.
 
-This is the shape of the file alone. Whether its parts fit each other, the providers and Apprise, is checked in
-`wiring`, so that all that is wrong is said at once.
+Only the shape of the file is checked here. Whether its parts fit each other, the providers and Apprise is checked in
+`planning`.
 """
 
 from collections.abc import Mapping
@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Generic, TypeVar
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError
 
+from budgetd.config_paths import state_folder
 from budgetd.credentials import SOURCES
 from budgetd.durations import Duration, DurationOrZero, QuietHours
 from budgetd.errors import ConfigError
@@ -37,8 +38,9 @@ from budgetd.settings import (
     text_or_table,
 )
 from budgetd.validation import TAG, problem_lines
-from budgetd.whereabouts import state_folder
 from budgetd_rules.rule import EASE_FOR
+
+T = TypeVar("T")
 
 
 class HeartbeatTable(Table):
@@ -120,14 +122,11 @@ class SelectorTable(Table):
     labels: Mapping[Name, str] = {}
 
 
-class LevelConditions(Table):
-    warning: str | None = None
-    critical: str | None = None
+class ByLevel(Table, Generic[T]):
+    """A setting of a rule that differs from level to level."""
 
-
-class LevelDurations(Table):
-    warning: Duration | None = None
-    critical: Duration | None = None
+    warning: T | None = None
+    critical: T | None = None
 
 
 class ClockworkTable(Table):
@@ -156,7 +155,7 @@ class RuleTable(Table):
     critical: str | None = None
     clear: (
         Annotated[
-            Annotated[str, Tag(f"{TAG}text")] | Annotated[LevelConditions, Tag(f"{TAG}table")],
+            Annotated[str, Tag(f"{TAG}text")] | Annotated[ByLevel[str], Tag(f"{TAG}table")],
             Discriminator(text_or_table),
         ]
         | None
@@ -164,7 +163,7 @@ class RuleTable(Table):
     unless: str | None = None
     sustain: (
         Annotated[
-            Annotated[Duration, Tag(f"{TAG}text")] | Annotated[LevelDurations, Tag(f"{TAG}table")],
+            Annotated[Duration, Tag(f"{TAG}text")] | Annotated[ByLevel[Duration], Tag(f"{TAG}table")],
             Discriminator(text_or_table),
         ]
         | None
@@ -193,9 +192,9 @@ class ConfigFile(Table):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """A config file that was read. `own_rules` are those that it names itself.
+    """A config file that was read. `own_rules` are the rules that stand in the file itself.
 
-    `is_private`: only its owner can read it, so that it may hold secrets.
+    `is_private`: only its owner can read it, so it may hold secrets.
     """
 
     path: Path
@@ -215,7 +214,7 @@ class Config:
 
 
 def load_config(path: Path) -> Config:
-    """The file, its shape checked, over the layers of rules below it. Raises ConfigError, a line for each problem."""
+    """Reads the file, with the built-in and included rules below its own. Raises ConfigError."""
     tables, is_private = read_tables(path)
     try:
         file = ConfigFile.model_validate(lay_under(tables, path))

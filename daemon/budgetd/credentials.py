@@ -18,7 +18,7 @@ LARGEST: Final = 65_536
 
 
 class Secret:
-    """A text that shows itself to no log, message, repr or traceback; `reveal()` stands where it is sent."""
+    """A text that is never shown in a log, message, repr or traceback. Call `reveal()` only where it is sent."""
 
     __slots__ = ("_text",)
 
@@ -42,7 +42,7 @@ class Secret:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: object, _handler: object) -> CoreSchema:
-        """A text in a config becomes a secret, and an instance stays one."""
+        """Pydantic makes a text in the config a secret."""
         return core_schema.no_info_plain_validator_function(cls._validated)
 
     @classmethod
@@ -104,7 +104,7 @@ def _words(given: object) -> object:
 
 
 class KeySource(SecretSource):
-    """Of an account's key, which may also be what a program prints. Its arguments may be secrets."""
+    """Where an account's key comes from: also from what a program prints, whose arguments may be secrets."""
 
     kinds: ClassVar[tuple[str, ...]] = (*SecretSource.kinds, "command")
 
@@ -125,7 +125,7 @@ class SecretUnavailableError(Exception):
 def read_secret(source: SecretSource, base: Path) -> Secret:
     """The secret from its source; a relative file is beside the config, in `base`.
 
-    Raises SecretUnavailableError where it can't be read or is empty: better now than at the first alert.
+    Raises SecretUnavailableError if it can't be read or is empty: better now than at the first alert.
     """
     if source.env is not None:
         raw, where = os.environb.get(os.fsencode(source.env)), f"the environment variable {source.env}"
@@ -134,7 +134,7 @@ def read_secret(source: SecretSource, base: Path) -> Secret:
     else:
         raw, where = _read(source, base)
     try:
-        # Editors on Windows begin a file with a mark that is no part of the key.
+        # Editors on Windows put a byte-order mark before the key.
         secret = raw.decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
         raise SecretUnavailableError(f"{where} is not UTF-8 text") from error
@@ -166,7 +166,7 @@ def _path(source: SecretSource, base: Path) -> Path:
     if source.file is not None:
         try:
             return base / source.file.expanduser()
-        except RuntimeError as error:  # `~` of somebody whom the system does not know
+        except RuntimeError as error:  # `~` of a user whom the system does not know
             raise SecretUnavailableError(f"{source.file} has no home folder to begin with") from error
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     if not folder:

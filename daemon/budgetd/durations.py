@@ -1,4 +1,4 @@
-"""Lengths of time as people write them: `90s`, `5m`, `1h30m`, `1d`, `2w`; and hours that are quiet."""
+"""Durations as people write them: `90s`, `5m`, `1h30m`, `1d`, `2w`; and quiet hours."""
 
 import re
 from datetime import timedelta

@@ -1,12 +1,12 @@
-"""What can go wrong in a way that a person can mend.
+"""The errors that a person can fix. Each knows its exit code.
 
 BudgetdError           exit 1    something failed while running
-  UsageError           exit 2    the command's words make no sense
-  ConfigError          exit 78   the config, a provider file or a credential is wrong; has every problem found
+  UsageError           exit 2    the command line is wrong
+  ConfigError          exit 78   the config, a provider file or a credential is wrong; lists every problem found
   StoreError           exit 1    the database can't be read, written or locked
-  TemplateError        exit 1    a channel's template did not give a text; told at `check`, and survived at a send
+  TemplateError        exit 1    a channel's template does not give a text; `check` reports it, a send survives it
 
-Programmer errors are none of these: they stay ordinary exceptions, and the job wrapper in `service` logs them.
+Bugs are none of these: they stay ordinary exceptions, and the job wrapper in `service` logs them.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The heartbeat: a GET to a service outside, as long as all goes well, so that others learn of it when it ends."""
+"""The heartbeat: a GET to an outside service while all goes well, so that it alerts somebody when the GETs stop."""
 
 import logging
 from collections.abc import Mapping
@@ -20,14 +20,14 @@ TIMEOUT: Final = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receiver:
-    """Where it goes, and how often. The URL is a secret, and is shown nowhere."""
+    """Where it goes, and how often. The URL is a secret and is never shown."""
 
     request: Request = field(repr=False)
     every: timedelta
 
 
 class Heartbeat:
-    """Of one config. Whatever becomes of it, nothing else notices."""
+    """The heartbeat of one config. Its failures affect nothing else."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Heartbeat:
         self._problem: str | None = None
 
     async def beat(self, begun: Pulse, now: datetime) -> None:
-        """`begun` is what is known without the database."""
+        """Sends one, or notes why not. `begun` is the part of the pulse that is known without the database."""
         why = why_unwell(await self._look(begun, now), now)
         problem = f"not sent: {why}" if why else await self._send()
         if problem and problem != self._problem:

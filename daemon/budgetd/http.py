@@ -15,8 +15,8 @@ from typing import Final, Literal
 
 import httpx
 
-from budgetd.journey import Journey, Step
-from budgetd.packing import PackedError, unpack
+from budgetd.compression import CompressionError, unpack
+from budgetd.journey import Journey, Phase
 from budgetd.pools import KEEP_ALIVE, OnePool, Pools, origin_of
 from budgetd.turns import Line, Turns
 from budgetd_rules.polls import Cause
@@ -191,7 +191,7 @@ def _lower_headers(headers: httpx.Headers) -> dict[str, str]:
 
 async def _begin(transport: httpx.AsyncBaseTransport, request: httpx.Request, journey: Journey) -> httpx.Response:
     """Sends the request; its answer up to the body."""
-    journey.step = Step.ANSWER
+    journey.phase = Phase.ANSWER
     traced = httpx.Request(
         request.method,
         request.url,
@@ -204,7 +204,7 @@ async def _begin(transport: httpx.AsyncBaseTransport, request: httpx.Request, jo
     except BaseException:
         await journey.hang_up()
         raise
-    journey.step = Step.BODY
+    journey.phase = Phase.BODY
     return response
 
 
@@ -237,7 +237,7 @@ async def _read(response: httpx.Response) -> bytes:
 def _unpack(body: bytes, encoding: str) -> bytes:
     try:
         whole = unpack(body, encoding, MAX_BYTES + 1)
-    except PackedError as error:
+    except CompressionError as error:
         raise RequestFailedError(Cause.MALFORMED, str(error)) from error
     if len(whole) > MAX_BYTES:
         raise _too_large()
@@ -267,7 +267,7 @@ def _translated(journey: Journey, limit: timedelta) -> Iterator[None]:
     except (httpx.HTTPError, OSError) as error:
         raise RequestFailedError(Cause.UNREACHABLE, journey.broken()) from error
     except Exception as error:
-        if journey.step is not Step.TUNNEL:
+        if journey.phase is not Phase.TUNNEL:
             raise
         # What is no SOCKS, httpcore meets with whatever comes of it.
         raise RequestFailedError(Cause.UNREACHABLE, journey.broken()) from error

@@ -1,6 +1,6 @@
-"""How far a request came, and where it came no further: one line that a person can act on.
+"""How far a request came, and why no further: one line that a person can act on.
 
-The libraries' own texts are not passed on: they name lines of OpenSSL's source, or quote what a stranger sent.
+The libraries' own texts are not passed on: they name lines of OpenSSL's source code, or quote what a server sent.
 """
 
 import os
@@ -16,7 +16,7 @@ from budgetd.durations import format_duration
 from budgetd.network import Proxy
 
 
-class Step(Enum):
+class Phase(Enum):
     TURN = auto()
     CONNECT = auto()
     TLS = auto()
@@ -27,13 +27,13 @@ class Step(Enum):
     BODY = auto()
 
 
-_STEPS: Final[Mapping[str, Step]] = {
-    "connection.connect_tcp.started": Step.CONNECT,
-    "connection.start_tls.started": Step.TLS,
-    "proxy.start_tls.started": Step.TLS_THROUGH,
-    "socks.connect_tcp.started": Step.CONNECT,
-    "socks.setup_socks5_connection.started": Step.TUNNEL,
-    "socks.start_tls.started": Step.TLS_THROUGH,
+_PHASES: Final[Mapping[str, Phase]] = {
+    "connection.connect_tcp.started": Phase.CONNECT,
+    "connection.start_tls.started": Phase.TLS,
+    "proxy.start_tls.started": Phase.TLS_THROUGH,
+    "socks.connect_tcp.started": Phase.CONNECT,
+    "socks.setup_socks5_connection.started": Phase.TUNNEL,
+    "socks.start_tls.started": Phase.TLS_THROUGH,
 }
 _CONNECTED: Final = ("connection.connect_tcp.complete", "socks.connect_tcp.complete")
 _SENDING: Final = "http11.send_request_headers.started"
@@ -64,44 +64,44 @@ class _Closable(Protocol):
 
 @dataclass(slots=True)
 class Journey:
-    """One request on its way to `host`, through the proxy `via` where there is one."""
+    """One request on its way to `host`, through the proxy `via` if there is one."""
 
     host: str
     via: Proxy | None = None
-    step: Step = Step.TURN
+    phase: Phase = Phase.TURN
     connection: _Closable | None = None
 
     async def note(self, event: str, info: Mapping[str, Any]) -> None:
-        """The request extension `trace` of httpx."""
-        self.step = _STEPS.get(event, self.step)
+        """Called by httpx for each event (the request extension `trace`)."""
+        self.phase = _PHASES.get(event, self.phase)
         if event in _CONNECTED:
             self.connection = info["return_value"]
         elif event == _SENDING:
             asked_proxy = info["request"].method == b"CONNECT"
-            self.step = Step.TUNNEL if asked_proxy else Step.ANSWER
+            self.phase = Phase.TUNNEL if asked_proxy else Phase.ANSWER
             if not asked_proxy:
-                # What follows is of no interest, and noting it would cost 3 % of a GET.
+                # Later events are of no interest, and noting them would cost 3 % of a GET.
                 del info["request"].extensions["trace"]
 
     async def hang_up(self) -> None:
-        """A handshake that is cut off leaves its connection open: nobody else holds it yet."""
-        if self.connection and self.step is not Step.ANSWER:
+        """Closes the connection of an interrupted handshake, which nobody else holds yet."""
+        if self.connection and self.phase is not Phase.ANSWER:
             await self.connection.aclose()
 
     def late(self, limit: timedelta) -> str:
         within = f"within {format_duration(limit)}"
-        match self.step:
-            case Step.TURN:
+        match self.phase:
+            case Phase.TURN:
                 return f"not sent {within}: earlier requests to {self.host} are still waiting"
-            case Step.CONNECT:
+            case Phase.CONNECT:
                 return f"no connection to {self._peer} {within}"
-            case Step.TLS | Step.TLS_THROUGH:
+            case Phase.TLS | Phase.TLS_THROUGH:
                 return f"no TLS handshake with {self._peer} {within}"
-            case Step.TUNNEL:
+            case Phase.TUNNEL:
                 return f"{self._proxy} made no connection to {self.host} {within}"
-            case Step.ANSWER:
+            case Phase.ANSWER:
                 return f"no answer {within}{self._through}"
-            case Step.BODY:
+            case Phase.BODY:
                 return f"no whole answer {within}{self._through}"
 
     def no_connection(self, error: Exception) -> str:
@@ -109,14 +109,14 @@ class Journey:
         return f"no connection to {self._peer}: {next(reasons, 'it could not be made')}"
 
     def broken(self) -> str:
-        if self.step is Step.TUNNEL and self.via and self.via.is_socks:
+        if self.phase is Phase.TUNNEL and self.via and self.via.is_socks:
             return f"{self._proxy} made no connection to {self.host}: it broke off, or does not speak SOCKS 5"
-        if self.step is Step.TUNNEL:
+        if self.phase is Phase.TUNNEL:
             return f"{self._proxy} broke off before it made a connection to {self.host}"
         return f"the connection broke before the whole answer was there{self._through}"
 
     def refused(self, status: int) -> str:
-        """By the proxy."""
+        """What to say when the proxy refuses with this status."""
         if self.via is not None and status == 407:
             return f"{self._refused_login(self.via, 'http')} (HTTP 407)"
         reaches = "can't reach" if status in (502, 503, 504) else "makes no connection to"
@@ -140,7 +140,7 @@ class Journey:
 
     @property
     def _peer(self) -> str:
-        return self._proxy if self.via and self.step in (Step.CONNECT, Step.TLS) else self.host
+        return self._proxy if self.via and self.phase in (Phase.CONNECT, Phase.TLS) else self.host
 
     @property
     def _through(self) -> str:
@@ -148,7 +148,7 @@ class Journey:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what caused it; of several connections that were tried, the last."""
+    """The error and its causes; if several connections were tried, those of the last."""
     link: BaseException | None = error
     while link is not None:
         yield link

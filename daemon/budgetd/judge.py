@@ -8,8 +8,9 @@ from budgetd.store import judgements
 from budgetd.store.database import Store, part, write
 from budgetd.store.troubles import note_broken
 from budgetd_rules.burn import LOOK_BACK, burn_per_day
-from budgetd_rules.judgement import Judgement, Routing, Ruleset, judge
+from budgetd_rules.judgement import Judgement, Ruleset, judge
 from budgetd_rules.meters import Reading, View, view
+from budgetd_rules.routing import Routing
 from budgetd_rules.values import UNKNOWN, Number
 
 
@@ -65,7 +66,7 @@ def _judge_together(db: Store, ruleset: Ruleset, routing: Routing, accounts: lis
     for account in accounts:
         if account in ruleset.accounts:
             views.setdefault(account, {})
-    judgement = judge(ruleset, routing, views, memory.watches, memory.told, now, memory.heard)
+    judgement = judge(ruleset, routing, views, memory.watches, now, memory.audience)
     judgements.write_judgement(db, accounts, judgement)
     return judgement
 

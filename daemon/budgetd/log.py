@@ -1,4 +1,4 @@
-"""Logs: an event's name for people, its fields for machines, on standard error.
+"""Logs on standard error: the event for people, its fields for machines.
 
 WARNING deliver.outbox: not sent channel=ops outcome=failed error="Failed to send ..."
 """
@@ -13,7 +13,7 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asc
 
 
 class FieldsFormatter(logging.Formatter):
-    """Appends what was given as `extra`, as key=value."""
+    """Appends what was passed as `extra`, as key=value."""
 
     def format(self, record: logging.LogRecord) -> str:
         name = record.name.removeprefix("budgetd.")
@@ -26,11 +26,11 @@ def _shown(value: object) -> str:
     text = value.isoformat(timespec="seconds") if isinstance(value, datetime) else str(value)
     if text.isprintable():
         return json.dumps(text, ensure_ascii=False) if not text or set(text) & set(' "=') else text
-    return json.dumps(text)  # what a terminal would obey, or that would begin a line of its own, escaped
+    return json.dumps(text)  # control characters, which a terminal would obey, and line breaks are escaped
 
 
 def set_up(level: str, stream: TextIO | None = None) -> None:
-    """Our own lines from `level` on; libraries from WARNING on, because they log URLs, and URLs hold secrets."""
+    """Our own logs from `level` on; those of libraries from WARNING on, because they log URLs, which hold secrets."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(FieldsFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)

@@ -1,4 +1,4 @@
-"""What the environment says of the network: the proxies between us and the vendors, and the authorities to be trusted.
+"""The network settings in the environment: proxies, and the certificate authorities to trust.
 
 HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY mean what they mean to httpx, SOCKS proxies included, and SSL_CERT_FILE
 and SSL_CERT_DIR what they mean to OpenSSL. All are read once, at the start.
@@ -37,7 +37,7 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Exemption:
-    """One entry of NO_PROXY: a host and all below it, one that `is_alone`, an address, or a network."""
+    """One entry of NO_PROXY: a host, with all below it unless `is_alone`, an address, or a network."""
 
     scheme: str = ""
     host: str = ""
@@ -52,16 +52,16 @@ class _Exemption:
             return False
         if (self.scheme or scheme) != scheme or (self.port or port) != port:
             return False
-        # `.acme.example` is what lies below acme.example, and not that itself.
+        # `.acme.example` stands for everything below acme.example, but not for that itself.
         exact = self.host in ("", host) and not self.host.startswith(".")
         return exact or (not self.is_alone and host.endswith(f".{self.host.removeprefix('.')}"))
 
 
 class Proxies:
-    """Raises ConfigError for one that is no address of a proxy."""
+    """The proxies of the environment. Raises ConfigError if one is not the address of a proxy."""
 
     def __init__(self) -> None:
-        # The standard library knows that lower case goes first, and that HTTP_PROXY is no variable of ours under CGI.
+        # The standard library knows that lower case has precedence, and that HTTP_PROXY does not count under CGI.
         found = getproxies()
         self._by_scheme = {scheme: _proxy(scheme, found[scheme]) for scheme in (*PORTS, "all") if found.get(scheme)}
         entries = [entry.strip().lower() for entry in found.get("no", "").split(",")]
@@ -86,7 +86,7 @@ def _proxy(scheme: str, text: str) -> Proxy:
     except ValueError:
         problem = _FORM
     if problem:
-        # Without the text itself: it may hold a password.
+        # The text itself is not shown: it may hold a password.
         raise ConfigError([f"{variable} in the environment: {problem}"])
     return Proxy(
         variable=variable,
@@ -119,11 +119,11 @@ def _exemption(entry: str) -> _Exemption:
 
 
 def make_tls() -> ssl.SSLContext | None:
-    """For SSL_CERT_FILE and SSL_CERT_DIR, both where both are given; none where neither is. Raises ConfigError."""
+    """A context that trusts SSL_CERT_FILE and SSL_CERT_DIR; None if neither is set. Raises ConfigError."""
     file, folder = os.environ.get("SSL_CERT_FILE") or None, os.environ.get("SSL_CERT_DIR") or None
     if not (file or folder):
         return None
-    if folder and not Path(folder).is_dir():  # OpenSSL would trust nobody, and not say why
+    if folder and not Path(folder).is_dir():  # OpenSSL would trust nobody, without saying why
         raise ConfigError([f"SSL_CERT_DIR in the environment: {folder} is no folder"])
     try:
         return ssl.create_default_context(cafile=file, capath=folder)

@@ -18,25 +18,26 @@ from budgetd.collect.overrides import override_headers
 from budgetd.collect.provider import Provider, Shelf, load_shelf
 from budgetd.collect.renewal import first_secret, renewable
 from budgetd.collect.sources import Setting, Source, make_source
-from budgetd.commands import Commands
 from budgetd.config import (
     AccountTable,
     Config,
     RouteTable,
     RuleTable,
 )
+from budgetd.config_paths import own_providers
 from budgetd.credentials import Secret, SecretSource, SecretUnavailableError
 from budgetd.errors import ConfigError
 from budgetd.heartbeat import Receiver
 from budgetd.http import Request
 from budgetd.intervals import find_intervals
+from budgetd.key_commands import KeyCommands
 from budgetd.rule_texts import levels_named, rule_text
-from budgetd.sameness import same_as_problem
+from budgetd.same_as import same_as_problem
 from budgetd.validation import did_you_mean
-from budgetd.whereabouts import own_providers
-from budgetd_rules.judgement import AT_ONCE, Route, Routing, Ruleset
+from budgetd_rules.judgement import Ruleset
 from budgetd_rules.meters import Account
-from budgetd_rules.ourselves import ACCOUNT, OURSELVES
+from budgetd_rules.own_account import OWN_ACCOUNT, OWN_NAME
+from budgetd_rules.routing import AT_ONCE, Route, Routing
 from budgetd_rules.rule import Level, Rule, RuleError, build_rule
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Outline:
     @property
     def accounts(self) -> Mapping[str, Account]:
         """Those of the config; the ruleset has budgetd itself as well."""
-        return {name: account for name, account in self.ruleset.accounts.items() if name != OURSELVES}
+        return {name: account for name, account in self.ruleset.accounts.items() if name != OWN_NAME}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +121,7 @@ class _Planner:
 
     def __init__(self, config: Config) -> None:
         self.config, self.file = config, config.file
-        self.commands = Commands()
+        self.commands = KeyCommands()
         self.shelf = load_shelf(own_providers(config.path))
         self.problems = [line for lines in self.shelf.problems.values() for line in lines]
         self._channels = ChannelPlanner(config, self._secret, self._problem)
@@ -142,7 +143,7 @@ class _Planner:
             config=self.config,
             zone=ZoneInfo(self.file.daemon.timezone),
             shelf=self.shelf,
-            ruleset=Ruleset(rules, [*accounts, ACCOUNT]),
+            ruleset=Ruleset(rules, [*accounts, OWN_ACCOUNT]),
             routing=self._channels.routing(routes),
         )
 
@@ -199,7 +200,7 @@ class _Planner:
     def _account(self, name: str, table: AccountTable, interval: timedelta | None) -> Account | None:
         """Without an interval it is not polled."""
         key = f"accounts.{name}"
-        if name == OURSELVES:
+        if name == OWN_NAME:
             self._problem(key, "the name budgetd stands for budgetd itself; take another")
         provider = self.shelf.providers.get(table.provider)
         if provider is None and table.provider not in self.shelf.problems:

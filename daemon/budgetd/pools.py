@@ -1,4 +1,4 @@
-"""Connections to the vendors: a small pool for each origin, as one for all grows quadratically with what is open."""
+"""Connections to the vendors: a small pool for each origin, because the cost of one for all grows quadratically."""
 
 import asyncio
 import ssl
@@ -31,12 +31,12 @@ class Pool:
     proxy: Proxy | None = None
     in_flight: int = 0
     used_at: float = 0.0
-    # Requests queue here and not in httpcore, whose queue is searched whole at each request and each answer.
+    # Requests queue here and not in httpcore, which searches its whole queue at each request and each answer.
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_CONNECTIONS))
 
 
 class OnePool:
-    """What replaces the network in tests."""
+    """The pool that replaces the network in tests."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
         self._pool = Pool(transport)
@@ -46,7 +46,7 @@ class OnePool:
         yield self._pool
 
     async def aclose(self) -> None:
-        """It is the test's."""
+        """Nothing to do: the transport belongs to the test."""
 
 
 @cache
@@ -56,7 +56,7 @@ def _default_tls() -> ssl.SSLContext:
 
 
 class Pools:
-    """Raises ConfigError for proxies and authorities of the environment that can't be used."""
+    """A pool for each origin. Raises ConfigError if a proxy or an authority in the environment can't be used."""
 
     def __init__(self, keep_alive: timedelta) -> None:
         self._keep_alive = keep_alive.total_seconds()

@@ -1,6 +1,6 @@
-"""One account polled once and looked at from all sides: where each value came from, and what nothing reads.
+"""Probing: one account polled once, with notes on where each value came from and what nothing reads.
 
-Of what the vendor sends only the mapped values are kept; of all else, headers and fields, only the names.
+Of what the vendor sends, only the mapped values are kept; of other headers and fields, only the names.
 """
 
 import time
@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from urllib.parse import parse_qsl, urlsplit
 
-from budgetd.collect.answers import Outcome, Seen, State, Visit, find_raw
+from budgetd.collect.answers import Reply, Seen, State, Visit, find_raw
 from budgetd.collect.bodies import read_body
 from budgetd.collect.extract import conclude, converse
 from budgetd.collect.paths import Path, PathError
@@ -62,7 +62,7 @@ class ListSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """One request as it was sent, and what it got: `status` and `size` where there was an answer, else `failure`."""
+    """One request as it was sent, with `status` and `size` of the answer if there was one, else the `failure`."""
 
     request: str
     method: str
@@ -92,7 +92,7 @@ class Probe:
 
 
 async def probe(source: Source, client: Client, now: datetime) -> Probe:
-    """The very conversation that a poll is, with notes taken."""
+    """The same conversation as that of a poll, with notes taken."""
     visit = Visit(provider=source.provider, account=source.account, now=now, redact=source.redact)
     seen: dict[str, Seen] = {}
     values: dict[str, Value] = {}
@@ -103,12 +103,12 @@ async def probe(source: Source, client: Client, now: datetime) -> Probe:
         ask = next(talk)
         while True:
             started = time.monotonic()
-            outcome = await send(source, client, ask, now)
-            took = outcome.took if isinstance(outcome, Answer) else timedelta(seconds=time.monotonic() - started)
-            exchanges.append(_note(source, ask, outcome, took))
-            if isinstance(outcome, Answer):
-                first.setdefault(ask.plan.name, outcome)
-            ask = talk.send(outcome)
+            reply = await send(source, client, ask, now)
+            took = reply.took if isinstance(reply, Answer) else timedelta(seconds=time.monotonic() - started)
+            exchanges.append(_note(source, ask, reply, took))
+            if isinstance(reply, Answer):
+                first.setdefault(ask.plan.name, reply)
+            ask = talk.send(reply)
     except StopIteration:
         requests = tuple(
             _look(
@@ -126,28 +126,28 @@ async def probe(source: Source, client: Client, now: datetime) -> Probe:
 # --- what was sent
 
 
-def _note(source: Source, ask: Ask, outcome: Outcome, took: timedelta) -> Exchange:
+def _note(source: Source, ask: Ask, reply: Reply, took: timedelta) -> Exchange:
     url = _show_url(source, ask)
-    if not isinstance(outcome, Answer):
-        detail = source.redact(f"{outcome.cause}: {outcome.detail}")
+    if not isinstance(reply, Answer):
+        detail = source.redact(f"{reply.cause}: {reply.detail}")
         return Exchange(request=ask.plan.name, method=ask.plan.method, url=url, took=took, failure=detail)
     return Exchange(
         request=ask.plan.name,
         method=ask.plan.method,
         url=url,
         took=took,
-        status=outcome.status,
-        size=len(outcome.body),
+        status=reply.status,
+        size=len(reply.body),
     )
 
 
 def _show_url(source: Source, ask: Ask) -> str:
-    """Without what is secret; of a further page's query the names alone, for a cursor may be anything."""
+    """Without secrets. Of the query of a further page only the names are shown, because a cursor may be anything."""
     try:
         split = urlsplit(str(source.request(ask).ready.url))
     except (ValueError, RequestFailedError):
         return "(can't be sent)"
-    secret = source.draft.auth_query
+    secret = source.maker.auth_query
     parts = [
         f"{name}={'***' if name in secret else text if ask.turn is None and name in ask.plan.query else '…'}"
         for name, text in parse_qsl(split.query, keep_blank_values=True)
@@ -211,7 +211,7 @@ def _why_not(value: ValuePlan, seen: Seen, document: object) -> Found:
 
 
 def _has(document: object, path: Path) -> bool:
-    """Whether a plain path leads to a name that is there; of one that computes nobody can tell."""
+    """Whether the path names a field that exists; of a path that computes something, that can't be known."""
     for name in path.text.split("."):
         if not isinstance(document, Mapping) or name.strip('"') not in document:
             return False
@@ -243,21 +243,18 @@ def _is_read(visit: Visit, part: ItemPart, body: object) -> bool:
 
 
 def _items(meter: Meter, seen: Seen) -> list[object] | dict[str, object] | None:
-    try:
-        items = meter.each.path.search(seen.document) if meter.each and seen.state is State.ANSWERED else None
-    except PathError:
-        return None
+    items = meter.each.path.find(seen.document) if meter.each and seen.state is State.ANSWERED else None
     return items if isinstance(items, list | dict) else None
 
 
 def _names_listed(meters: Iterable[Meter], seen: Seen) -> frozenset[str]:
-    """Where an object is the list, its names are items."""
+    """The names of objects that are used as lists: they are items, not fields."""
     found = [_items(meter, seen) for meter in meters]
     return frozenset[str]().union(*(items for items in found if isinstance(items, dict)))
 
 
 def _names_read(provider: Provider, plan: RequestPlan) -> frozenset[str]:
-    """Every name that some path into this request's answers has, at whatever depth."""
+    """Every name in a path into this request's answers, at whatever depth."""
     paths = [value.path for value in plan.values if value.path]
     paths += [plan.success] if plan.success else []
     names = set(plan.unwrap)

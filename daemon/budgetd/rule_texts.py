@@ -1,10 +1,10 @@
-"""What the table of a rule says, as the core takes it."""
+"""From the table of a rule in the config to the records of the core."""
 
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TypeVar
 
-from budgetd.config import ClockworkTable, LevelConditions, LevelDurations, RuleTable, StepsTable
+from budgetd.config import ByLevel, ClockworkTable, RuleTable, StepsTable
 from budgetd_rules.rule import Clockwork, Level, RuleText, Selector, Steps
 
 T = TypeVar("T")
@@ -33,18 +33,19 @@ def rule_text(table: RuleTable) -> RuleText:
 
 
 def levels_named(setting: object) -> list[str]:
-    named = isinstance(setting, LevelConditions | LevelDurations)
-    return [level for level in ("warning", "critical") if named and getattr(setting, level) is not None]
+    return [level.label for level in _named(setting)] if isinstance(setting, ByLevel) else []
 
 
-def _by_level(setting: T | LevelConditions | LevelDurations | None, levels: Mapping[Level, str]) -> dict[Level, T]:
-    """What is said once holds for every level of the rule; what is said by level, for the levels named."""
+def _by_level(setting: T | ByLevel[T] | None, levels: Mapping[Level, str]) -> dict[Level, T]:
+    """A setting that is given once holds for every level of the rule; one that is given by level, for those levels."""
     if setting is None:
         return {}
-    if isinstance(setting, LevelConditions | LevelDurations):
-        named = {Level.WARNING: setting.warning, Level.CRITICAL: setting.critical}
-        return {level: value for level, value in named.items() if value is not None}  # type: ignore[misc]  # T is what the table has
-    return dict.fromkeys(levels, setting)
+    return _named(setting) if isinstance(setting, ByLevel) else dict.fromkeys(levels, setting)
+
+
+def _named(setting: ByLevel[T]) -> dict[Level, T]:
+    levels = {Level.WARNING: setting.warning, Level.CRITICAL: setting.critical}
+    return {level: value for level, value in levels.items() if value is not None}
 
 
 def _remind(setting: timedelta | ClockworkTable | StepsTable | None) -> Clockwork | Steps | None:

@@ -1,4 +1,4 @@
-"""TOML files read, those of providers too, and the layers of rules that lie under a config's own: built-in, packs,
+"""Reading TOML files, also those of providers, and the layers of rules below those of a config: built-in, packs,
 included files.
 
 A later layer changes an earlier one rule by rule and key by key, so that `[rules.blind] enabled = false` is all it
@@ -40,7 +40,7 @@ def read_tables(path: Path) -> tuple[Tables, bool]:
 
 def _parse(raw: bytes, name: str) -> Tables:
     try:
-        # Editors on Windows begin a file with a mark that is no TOML.
+        # Editors on Windows put a byte-order mark before the text.
         return tomllib.loads(raw.decode("utf-8-sig"), parse_float=Decimal)
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
@@ -54,7 +54,7 @@ def _parse(raw: bytes, name: str) -> Tables:
 
 
 def lay_under(tables: Tables, path: Path) -> Tables:
-    """The config's tables with the rules of all layers below its own. Raises ConfigError."""
+    """The config's tables, with the rules of all layers added below its own. Raises ConfigError."""
     own = tables.get("rules", {})
     if not isinstance(own, dict):
         return tables
@@ -72,7 +72,7 @@ def _merge(rules: dict[str, Any], layer: Mapping[str, Any]) -> None:
 
 
 def _included(tables: Tables, path: Path) -> Iterator[Path]:
-    """The files of `include`, in its order. A pattern may match nothing; a name has to be there."""
+    """The files of `include`, in its order. A pattern may match nothing; a named file has to exist."""
     daemon = tables.get("daemon")
     include = daemon.get("include", []) if isinstance(daemon, dict) else []
     if not isinstance(include, list):

@@ -1,4 +1,4 @@
-"""Settings: what a single value of the TOML file may be. What is of another type is refused, never converted."""
+"""Settings: the types of single values in the config. A value of another type is refused, never converted."""
 
 import re
 import zoneinfo
@@ -20,7 +20,6 @@ from budgetd_rules.memory import ChangeKind
 
 SHORTEST_INTERVAL: Final = timedelta(seconds=1)
 
-LevelName = Literal["warning", "critical"]
 RouteLevel = Literal["info", "warning", "critical"]
 
 
@@ -77,7 +76,7 @@ def one_or_more(value: object) -> object:
 
 
 def _number(value: object) -> object:
-    """Pydantic would take text and true for numbers as well."""
+    """Refuses text and booleans, which pydantic would accept as numbers."""
     if type(value) not in (int, Decimal):
         raise ValueError("expected a number, without quotes")
     return value

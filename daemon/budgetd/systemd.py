@@ -1,4 +1,4 @@
-"""What systemd wants to hear from a service of Type=notify: ready, alive, stopping. Else it says nothing."""
+"""Notifications to systemd (Type=notify): ready, alive, stopping. Without systemd they do nothing."""
 
 import os
 import socket
@@ -13,14 +13,14 @@ def notify(state: str) -> None:
         return
     if address.startswith("@"):
         address = "\0" + address[1:]
-    # Nobody there, or nobody who reads: no reason for a service to end, nor to wait.
+    # If nobody listens or reads, that is no reason for the service to end, or to wait.
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel, suppress(OSError):
         channel.setblocking(False)
         channel.sendto(state.encode(), address)
 
 
 def watchdog_interval() -> timedelta | None:
-    """How often systemd wants to be fed at the least; none where it does not watch this process."""
+    """The longest pause between two watchdog notifications; None if systemd does not watch this process."""
     wanted = os.environ.get("WATCHDOG_USEC", "")
     ours = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
     return timedelta(microseconds=int(wanted)) if wanted.isdecimal() and ours else None

@@ -75,7 +75,7 @@ def begin(name: str, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) ->
     return future
 
 
-class Errands(ThreadPoolExecutor):
+class DaemonThreads(ThreadPoolExecutor):
     """asyncio's own blocking calls, which are look-ups of names: a daemon thread for each.
 
     In asyncio's default pool some that hang would hold up all others, and a stop until they end.

@@ -1,6 +1,5 @@
-"""What pydantic found wrong with a TOML file, as lines that a person can act on: file, key, what, and the fix."""
+"""What is wrong with a TOML file, from pydantic's errors: lines with the file, the key, the problem and the fix."""
 
-import difflib
 import json
 import re
 import tomllib
@@ -8,12 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal
 from types import UnionType
-from typing import Annotated, Any, Final, Union, get_args, get_origin
+from typing import Annotated, Any, Final, TypeGuard, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-# A tag of a discriminated union begins with this; it stands in pydantic's locations, and not in the file.
+from budgetd_rules.suggestions import suggest
+
+# Tags of discriminated unions begin with this. They appear in pydantic's locations, but not in the file.
 TAG: Final = "~"
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_.-]+")
 _LONGEST_SHOWN: Final = 60
@@ -38,7 +39,7 @@ def problem_lines(error: ValidationError, model: type[BaseModel], file: str) -> 
 
 
 def key_path(keys: Iterable[str | int]) -> str:
-    """`accounts.voice.interval`; what stands in a list is counted from one: `routes#2.channels`."""
+    """`accounts.voice.interval`; the items of a list are counted from one: `routes#2.channels`."""
     text = ""
     for key in keys:
         if isinstance(key, int):
@@ -71,10 +72,8 @@ _TOML_HINTS: Final[Mapping[str, str]] = {
 
 def did_you_mean(name: str, known: Sequence[str], else_: str = "") -> str:
     """`; did you mean X?`, or the list to choose from where it is short, or what else there is to say."""
-    spelt = {one.casefold(): one for one in reversed(known)}
-    near = difflib.get_close_matches(name.casefold(), spelt, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean {spelt[near[0]]}?"
+    if hint := suggest(name, known):
+        return hint
     if 0 < len(known) <= 12:
         return f"; known: {', '.join(sorted(known))}"
     return else_ and f"; {else_}"
@@ -87,7 +86,7 @@ def _quoted(text: str) -> str:
 
 
 def _keys(location: Sequence[str | int], type_: str) -> Keys:
-    """Without what pydantic adds: tags, the mark of a name, and the place in a list whose wrong value is shown."""
+    """Without what pydantic adds: tags, the mark of a key, and the index of a list item whose value is shown anyway."""
     keys = [part for part in location if not str(part).startswith(TAG)]
     if keys and (keys[-1] == "[key]" or (type_ in ("enum", "literal_error") and isinstance(keys[-1], int))):
         keys.pop()
@@ -208,8 +207,8 @@ def _fields(model: type[BaseModel], keys: Keys) -> Iterator[tuple[str, FieldInfo
                 yield from form.model_fields.items()
 
 
-def _forms(annotation: object) -> Iterator[Any]:
-    """What an annotation stands for, out of its wrapping."""
+def _forms(annotation: object) -> Iterator[object]:
+    """The types that an annotation stands for, without Annotated, Union and the like."""
     origin = get_origin(annotation)
     if origin is Annotated:
         yield from _forms(get_args(annotation)[0])
@@ -220,13 +219,13 @@ def _forms(annotation: object) -> Iterator[Any]:
         yield annotation
 
 
-def _below(form: Any, key: str | int) -> Iterator[object]:  # noqa: ANN401 - whatever an annotation may be
-    """A table's key, any name of a mapping, or any place in a list."""
+def _below(form: object, key: str | int) -> Iterator[object]:
+    """What is below this key: of a table its field, of a mapping or a list its items."""
     if _is_model(form):
         yield from (field.annotation for name, field in form.model_fields.items() if key in (name, field.alias))
     elif arguments := get_args(form):
         yield arguments[0] if isinstance(key, int) else arguments[-1]
 
 
-def _is_model(form: object) -> bool:
+def _is_model(form: object) -> TypeGuard[type[BaseModel]]:
     return isinstance(form, type) and issubclass(form, BaseModel)

@@ -1,4 +1,4 @@
-"""The composition root: a plan becomes what the service runs, all opened here and closed in reverse order."""
+"""The composition root: opens what the service needs for a plan, and closes it in the reverse order."""
 
 import asyncio
 import contextlib
@@ -14,15 +14,16 @@ from budgetd.heartbeat import Heartbeat
 from budgetd.http import Client
 from budgetd.planning import Plan
 from budgetd.store import database
-from budgetd.threads import Errands, Spawn, Worker
-from budgetd_rules.judgement import Routing, Ruleset
+from budgetd.threads import DaemonThreads, Spawn, Worker
+from budgetd_rules.judgement import Ruleset
+from budgetd_rules.routing import Routing
 
 STORE_STOP_WITHIN: Final = timedelta(seconds=6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wired:
-    """What the service runs, its connections open. `close` comes with `wire`."""
+    """What the service runs on. `wire` opens and closes it."""
 
     plan: Plan
     db: database.Store
@@ -78,7 +79,7 @@ async def wire(plan: Plan) -> AsyncIterator[Wired]:
         stack.callback(worker.stop, STORE_STOP_WITHIN.total_seconds())
         db = await worker.run(database.open_for_daemon, path)
         stack.push_async_callback(worker.run, db.close)
-        asyncio.get_running_loop().set_default_executor(Errands())
+        asyncio.get_running_loop().set_default_executor(DaemonThreads())
         client = Client()
         stack.push_async_callback(client.aclose)
         yield Wired(plan=plan, db=db, worker=worker, client=client, channels=_channels(plan, {}))

@@ -1,7 +1,7 @@
-"""Appointments: when a channel is to be told something although nothing has happened. Wall clock in the channel's zone.
+"""Appointments: the times at which a channel is sent a digest or a drill, by the wall clock of the channel's zone.
 
-Each day has one at most. Where the clock is put forward over it, it is the first instant after the gap; where its time
-comes twice, the first coming.
+There is at most one a day. If daylight saving skips its time, it is the first instant after the gap; if its time comes
+twice, it is the first.
 """
 
 import re
@@ -19,7 +19,7 @@ _EXPECTED: Final = 'expected when to tell it, such as "mon 09:00", "mon-fri 08:3
 
 
 class Report(StrEnum):
-    """What is told at an appointment."""
+    """What is sent at an appointment."""
 
     DIGEST = "digest"
     DRILL = "drill"
@@ -27,18 +27,18 @@ class Report(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Appointment:
-    """`at` is counted from the midnight of each of the days."""
+    """`at` is the time since midnight."""
 
     weekdays: frozenset[int]
     at: timedelta
 
     def latest(self, now: datetime, zone: tzinfo) -> tuple[date, datetime]:
-        """The last that has come, its day and its instant in UTC."""
-        # Tomorrow's may have come where the clock was put back over midnight.
+        """The latest that has come: its day, and its instant in UTC."""
+        # If the clock was put back over midnight, tomorrow's may have come already.
         return next(one for one in self._from(now.astimezone(zone).date() + _DAY, zone, -_DAY) if one[1] <= now)
 
     def next(self, now: datetime, zone: tzinfo) -> datetime:
-        """The first that has not come."""
+        """The first that is still ahead."""
         return next(at for _, at in self._from(now.astimezone(zone).date() - _DAY, zone, _DAY) if at > now)
 
     def _from(self, day: date, zone: tzinfo, step: timedelta) -> Iterator[tuple[date, datetime]]:
@@ -48,7 +48,7 @@ class Appointment:
             day += step
 
     def __str__(self) -> str:
-        """The same for all ways to write it."""
+        """The same text however it was written in the config."""
         return f"{','.join(WEEKDAYS[day] for day in sorted(self.weekdays))} {self.at}"
 
 
@@ -60,7 +60,7 @@ class Diary:
     zone: tzinfo = UTC
 
     def coming(self, now: datetime) -> dict[Report, datetime]:
-        """When each is the next time."""
+        """When each comes next."""
         return {report: appointment.next(now, self.zone) for report, appointment in self.appointments.items()}
 
 

@@ -12,7 +12,7 @@ from budgetd_rules.meters import DAY
 from budgetd_rules.values import UNKNOWN, Number, compare
 
 LOOK_BACK: Final = timedelta(days=7)
-# Over less than a day, a burn says more of the hour than of the day.
+# Over less than a day, the burn would depend on the hour.
 SHORTEST: Final = DAY
 
 
@@ -26,7 +26,7 @@ class Run:
 
 
 def burn_per_day(runs: Sequence[Run], now: datetime) -> Number:
-    """What went down over the look-back, a day; what went up was a top-up and counts for nothing."""
+    """How much the balance fell during the look-back, by day. Rises are top-ups and are left out."""
     known = [run for run in runs if isinstance(run.remaining, Decimal) and run.until_at >= now - LOOK_BACK]
     if not known:
         return UNKNOWN

@@ -1,6 +1,6 @@
-"""Digests: everything in one message, at an appointment, also where all is well; and drills, which say only that.
+"""Digests: everything in one message, also if all is well; and drills, which say only that they arrived.
 
-Both are of the moment they are sent, and so of any several that wait only the newest is worth sending.
+Both describe the moment at which they are sent, so if several wait, only the newest is worth sending.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,16 +12,16 @@ from typing import Final
 
 from budgetd_rules.appointments import Report
 from budgetd_rules.formats import Block, Row
-from budgetd_rules.judgement import QUIET, NoticeState
 from budgetd_rules.kinds import Kind
 from budgetd_rules.lines import Settled
 from budgetd_rules.memory import Episode
 from budgetd_rules.messages import Message, repeat
 from budgetd_rules.meters import Account, View, family
+from budgetd_rules.notices import QUIET, NoticeState
 from budgetd_rules.polls import CONNECTION
 from budgetd_rules.rule import Level
+from budgetd_rules.sanitizing import harmless
 from budgetd_rules.schedules import Quiet
-from budgetd_rules.supplied import harmless
 from budgetd_rules.values import UNKNOWN
 from budgetd_rules.wording import describe, moment
 
@@ -30,7 +30,7 @@ FAMILY_IN_FULL: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwedReport:
-    """A notice of a report that waits. `hold` is what holds it until `due_at`, if it is held."""
+    """The notice of a digest or a drill. `hold` is what holds it until `due_at`, if it is held."""
 
     notice: str
     report: Report
@@ -45,7 +45,7 @@ def settle_reports(
 ) -> tuple[OwedReport | None, list[Settled]]:
     """The one to send now, if any, and those that are settled without being sent."""
     kept, settled = [], []
-    # An id holds the day; the times do not say, for the clock may have been set back in between.
+    # By the day in the id: the clock may have been set back between the times.
     by_day = sorted(owed, key=lambda one: (one.report, one.notice))
     for report, group in groupby(by_day, key=lambda one: one.report):
         *older, newest = group
@@ -86,7 +86,7 @@ class AccountFact:
 
     @property
     def is_reachable(self) -> bool:
-        """As of late: of what was not polled it is not known."""
+        """Whether the last poll succeeded; false if there was none lately."""
         return self.connection is not None and self.connection.fields["failures"] == 0
 
 
@@ -102,7 +102,7 @@ class OpenFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelFact:
-    """A channel, and how much it was not told: digests and drills not counted."""
+    """A channel, and how many notices of it are held or dead, not counting digests and drills."""
 
     name: str
     failing_since: datetime | None = None
@@ -141,7 +141,7 @@ def compose_drill(may_repeat: bool) -> Message:
 
 
 def _news(facts: Facts) -> list[str]:
-    """What is not well, counted."""
+    """What is wrong, counted."""
     unread = sum(not one.is_reachable for one in facts.accounts)
     failing = sum(one.failing_since is not None for one in facts.channels)
     dead = sum(one.dead for one in facts.channels)
@@ -203,7 +203,7 @@ _TOLD: Final = frozenset({Kind.BALANCE, Kind.QUOTA, Kind.SPEND, Kind.SUBSCRIPTIO
 
 
 def _is_told(view: View) -> bool:
-    """Not what is paid, nor a subscription that goes on without an end."""
+    """Whether a digest mentions it: not what is paid, nor a subscription without an end."""
     if view.reading.kind is Kind.SUBSCRIPTION and view.fields["active"] is not False:
         return view.reading.time("expires_at") is not None or view.fields["days_until_expiry"] is not UNKNOWN
     return view.reading.kind in _TOLD and view.fields.get("paid") is not True
@@ -219,7 +219,7 @@ def _meters(views: Iterable[View], zone: tzinfo, now: datetime) -> Iterator[str]
 
 
 def _urgency(view: View) -> tuple[Decimal, str]:
-    """Of several of one kind: what is most used, or ends first."""
+    """Of several meters of a family: the most used first, or the first to end."""
     used, *days = (view.fields.get(name) for name in ("used_percent", "days_until_expiry", "days_until_due"))
     if isinstance(used, Decimal):
         return -used, view.key.meter
@@ -227,7 +227,7 @@ def _urgency(view: View) -> tuple[Decimal, str]:
 
 
 def _channels(channels: Iterable[ChannelFact], zone: tzinfo, now: datetime) -> Block:
-    """Those of which there is something to say."""
+    """The channels of which there is something to say."""
     said = [(one, list(_channel(one, zone, now))) for one in channels]
     return Block(
         tuple(Row(f"Channel {harmless(one.name)}:", (f" {', '.join(parts)}",)) for one, parts in said if parts)

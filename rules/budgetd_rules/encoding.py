@@ -1,4 +1,4 @@
-"""How values are written, in the store and in JSON alike: decimals as the vendor's digits, times as UTC ISO-8601."""
+"""How values are written in the store and in JSON: decimals with the vendor's digits, times as UTC ISO-8601."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -10,7 +10,7 @@ Written = str | bool | None
 
 
 def at(moment: datetime) -> str:
-    """`2026-11-21T04:10:00.000000Z`: always this wide, so that text order is time order."""
+    """`2026-11-21T04:10:00.000000Z`: always this long, so that times sort as text."""
     return moment.isoformat(timespec="microseconds")[:-6] + "Z"
 
 

@@ -1,6 +1,6 @@
-"""Entries: each line of a message in words, by name. The built-in text is laid out from them, and so are templates.
+"""Entries: the texts of each line of a message, by name. The built-in messages and the templates are made of them.
 
-The words are harmless already; `values` are the same fields as plain values, for conditions in a template.
+The texts are harmless already; `values` are the same fields as plain values, for conditions in a template.
 """
 
 from collections.abc import Mapping
@@ -13,16 +13,16 @@ from budgetd_rules.kinds import KINDS
 from budgetd_rules.lines import Line, Told
 from budgetd_rules.memory import Change, Reason
 from budgetd_rules.meters import Account, View
-from budgetd_rules.ourselves import channel_of
+from budgetd_rules.own_account import channel_of
 from budgetd_rules.rule import Rule
-from budgetd_rules.supplied import addressed, condition, harmless, web_link
+from budgetd_rules.sanitizing import addressed, condition, harmless, web_link
 from budgetd_rules.values import UNKNOWN, Unknown, Unlimited, Value
 from budgetd_rules.wording import describe, moment, show, show_field, show_percent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """A line with what a message says of it: its account, its rule, and the meter as it stands now, where known."""
+    """A line with its account, its rule if there still is one, and the present view of its meter, if known."""
 
     line: Line
     account: Account
@@ -32,7 +32,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """The names are those that templates use (docs/messages.md): they stay. "" is what there is nothing to say of."""
+    """The names are those that templates use, so they must not change (docs/messages.md). "" is for nothing to say."""
 
     account: str
     vendor: str
@@ -124,7 +124,7 @@ def _state(fact: Fact, zone: tzinfo, now: datetime) -> str:
 
 
 def _again(fact: Fact) -> str:
-    """What is over may have begun anew by now: an episode of its own tells that, and here stands the number of now."""
+    """What is over may have begun anew: another episode tells that, but the value shown here is already bad again."""
     if not fact.line.is_over or fact.rule is None or fact.view is None:
         return ""
     levels = [level for level, truth in evaluate(fact.rule, fact.view, {}).levels.items() if truth is True]
@@ -140,7 +140,7 @@ def _differences(change: Change, view: View | None) -> str:
 
 
 def _as_of(view: View | None, zone: tzinfo, now: datetime) -> str:
-    """Of what is stale only dates are still known, as they were last read; the rest is not what was read then."""
+    """Of a stale reading only dates are still known, as they were last read."""
     if view is None:
         return ""
     as_of = moment(view.reading.as_of, zone, now)
@@ -150,7 +150,7 @@ def _as_of(view: View | None, zone: tzinfo, now: datetime) -> str:
 
 
 def _course(fact: Fact, zone: tzinfo, now: datetime) -> str:
-    """Since when it has been so, or from when to when it was."""
+    """Since when it has been bad, or from when to when it was."""
     episode = fact.line.episode
     if episode is None:
         return f"Noted {moment(fact.line.change.at, zone, now)}"
@@ -169,7 +169,7 @@ def _course(fact: Fact, zone: tzinfo, now: datetime) -> str:
 
 
 def _by_how_much(fact: Fact) -> str:
-    """The size of a top-up: from the least that was left to what is left now; unless more has happened since."""
+    """The size of a top-up: from the least that was left to what is left now, unless there was a reading since."""
     episode, left = fact.line.episode, fact.view.headline if fact.view else UNKNOWN
     if episode is None or fact.view is None or fact.view.reading.as_of > fact.line.change.at:
         return ""
@@ -203,7 +203,7 @@ def _now(fact: Fact) -> str:
 
 
 def _at_zero(fact: Fact) -> str:
-    """What the config says happens, or what is known of the vendor's contract."""
+    """What happens at zero: as the config says, else what the vendor says of overage."""
     if fact.account.at_zero:
         return addressed(fact.account.at_zero)
     fields = fact.view.fields if fact.view else {}

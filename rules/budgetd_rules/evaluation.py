@@ -1,9 +1,10 @@
-"""One rule on one view: what is true, what is false, what nobody knows."""
+"""One rule on one view: which of its conditions are true, false or unknown."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from budgetd_rules.meters import DAY, HOUR, Reading, View
 from budgetd_rules.rule import Level, Rule
@@ -14,29 +15,52 @@ Siblings = Mapping[str, View]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The truth of each level, and of leaving it; `cleared` is true where the rule's own `clear` is."""
+    """Whether each level's condition is true, and whether the level is `left`.
+
+    `cleared`: the rule's own `clear` is true. `excused`: its `unless` is true, so that no level counts.
+    """
 
     levels: Mapping[Level, Truth]
-    off: Mapping[Level, Truth]
+    left: Mapping[Level, Truth]
     cleared: bool
     excused: bool = False
 
+    @property
+    def worst(self) -> Level | None:
+        """The worst level that is definitely true."""
+        return max((level for level, truth in self.levels.items() if truth is True), default=None)
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether some level is unknown."""
+        return UNKNOWN in self.levels.values()
+
+
+class Observation(NamedTuple):
+    """What one judging of a watch goes by: a rule's verdict on the view of a meter, at this time."""
+
+    rule: Rule
+    verdict: Verdict
+    view: View
+    now: datetime
+    stale_after: timedelta
+
 
 def evaluate(rule: Rule, view: View, siblings: Siblings) -> Verdict:
-    """Each level on its own. A level is left by its `clear`, or by being false where it has none.
+    """The verdict on each level by itself. A level is left when its `clear` is true or, without one, when it is false.
 
-    `unless` excuses only while it is definitely true; then no level is.
+    While `unless` is definitely true, no level is.
     """
     lookup = look_up(view, siblings)
     if rule.unless is not None and rule.unless.truth(lookup) is True:
         return Verdict(
-            levels=dict.fromkeys(rule.levels, False), off=dict.fromkeys(rule.levels, True), cleared=True, excused=True
+            levels=dict.fromkeys(rule.levels, False), left=dict.fromkeys(rule.levels, True), cleared=True, excused=True
         )
     levels = {level: condition.truth(lookup) for level, condition in rule.levels.items()}
-    off = {level: _not(truth) for level, truth in levels.items()}
-    off |= {level: condition.truth(lookup) for level, condition in rule.clear.items()}
+    left = {level: _not(truth) for level, truth in levels.items()}
+    left |= {level: condition.truth(lookup) for level, condition in rule.clear.items()}
     mildest = min(rule.levels, default=Level.INFO)
-    return Verdict(levels=levels, off=off, cleared=mildest in rule.clear and off[mildest] is True)
+    return Verdict(levels=levels, left=left, cleared=mildest in rule.clear and left[mildest] is True)
 
 
 def look_up(view: View, siblings: Siblings) -> Callable[[str], Value]:
@@ -71,7 +95,7 @@ def next_changes(reading: Reading, names: frozenset[str], now: datetime, stale_a
 
 
 def _blindness(reading: Reading, now: datetime, stale_after: timedelta) -> datetime | None:
-    """The first instant past `stale_after`, if the vendor asks to wait for longer; polls alone decide else."""
+    """The first instant past `stale_after` if the vendor asks us to wait longer; otherwise only polls make it blind."""
     last_success_at, retry_until = reading.time("last_success_at"), reading.time("retry_until")
     if not (last_success_at and retry_until):
         return None
@@ -90,9 +114,9 @@ def _end(reading: Reading, name: str, now: datetime) -> datetime | None:
     return _next_tick(moment, now) if moment else None
 
 
-def _next_tick(anchor: datetime, now: datetime, period: timedelta = DAY) -> datetime:
-    """The next instant after `now` that is a whole number of periods from the anchor."""
-    return now + period - (now - anchor) % period
+def _next_tick(anchor: datetime, now: datetime) -> datetime:
+    """The next instant after `now` that is a whole number of days from the anchor."""
+    return now + DAY - (now - anchor) % DAY
 
 
 def _minute(_reading: Reading, now: datetime, _stale_after: timedelta) -> datetime:

@@ -1,7 +1,7 @@
-"""Why a rule does what it does on a meter: its gates, what judging now would change, and who would hear of it.
+"""Explanations: why a rule tells something of a meter or not, what judging it now would change, and who would hear.
 
-Nothing is decided here a second time: what would happen now is what `judge` makes of the stored watch, and where it
-would go is what `owe` and the routing say.
+Nothing is decided here a second time: what would happen now is what `judge` makes of the stored watch, and who would
+hear of it is what `owe` and the routing say.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -11,20 +11,22 @@ from datetime import datetime, timedelta
 from budgetd_rules.evaluation import evaluate, look_up
 from budgetd_rules.gates import Case, Gate, fields_gate, judged_gates, same_as_gates, selector_gate
 from budgetd_rules.holds import Holds
-from budgetd_rules.judgement import AT_ONCE, Heard, Judgement, Routing, Ruleset, judge, owe
+from budgetd_rules.judgement import Judgement, Ruleset, judge
 from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import Change, ChangeKind, Episode, Reason, Watch, WatchKey
 from budgetd_rules.meters import Account, View
+from budgetd_rules.notices import NOBODY, Audience, owe
+from budgetd_rules.routing import AT_ONCE, Routing
 from budgetd_rules.rule import Level, Rule
-from budgetd_rules.sending import Escalation, escalation_gates, hold_gates, quiet_gates
+from budgetd_rules.sending_gates import Escalation, escalation_gates, hold_gates, quiet_gates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Routed:
-    """Where a change goes: the numbers of the routes that take it, from one, and how long each channel that is owed it
-    waits.
+    """Where a change goes: `entries` are the numbers of the routes that take it, counted from one, and `waits` says how
+    long each channel that is owed it waits.
 
-    `is_now`: judging now would make this change. Else it is what would come next.
+    `is_now`: judging now would make this change. Otherwise it could come next.
     """
 
     change: Change
@@ -39,19 +41,18 @@ class Routed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What is stored of one account, as judging is given it, the holds, and what escalates, by the meter."""
+    """What is stored of one account: what judging needs, the holds, and by meter the escalations."""
 
     views: Mapping[str, View] = field(default_factory=dict)
     watches: Mapping[WatchKey, Watch] = field(default_factory=dict)
-    told: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    heard: Heard = field(default_factory=dict)
+    audience: Audience = NOBODY
     escalations: Mapping[str, Sequence[Escalation]] = field(default_factory=dict)
     holds: Holds = field(default_factory=Holds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """A rule on one meter. `before` is the watch as it is stored, `after` as judging it now would leave it."""
+    """A rule on one meter. `before` is the watch as it is stored, `after` the watch if it were judged now."""
 
     key: WatchKey
     kind: Kind
@@ -73,14 +74,15 @@ def explain(
     known: Known,
     now: datetime,
 ) -> tuple[Explanation, ...]:
-    """What judging the account now would make of the rule's watches, and why; nothing is changed by asking."""
-    judgement = judge(ruleset, routing, {account: known.views}, known.watches, known.told, now, known.heard)
-    told: dict[str, tuple[str, ...]] = {episode: tuple(channels) for episode, channels in known.told.items()}
+    """What judging the account now would make of the rule's watches, and why. Asking changes nothing."""
+    judgement = judge(ruleset, routing, {account: known.views}, known.watches, now, known.audience)
+    owed: dict[str, tuple[str, ...]] = {episode: tuple(names) for episode, names in known.audience.owed.items()}
     episodes = {change.id: change.episode for change in judgement.changes}
     for notice in judgement.notices:
         if episode := episodes[notice.change]:
-            told[episode] = tuple(dict.fromkeys((*told.get(episode, ()), notice.channel)))
-    asking = _Asking(ruleset=ruleset, routing=routing, known=replace(known, told=told), judgement=judgement, now=now)
+            owed[episode] = tuple(dict.fromkeys((*owed.get(episode, ()), notice.channel)))
+    then = replace(known, audience=replace(known.audience, owed=owed))
+    asking = _Asking(ruleset=ruleset, routing=routing, known=then, judgement=judgement, now=now)
     return tuple(asking.explain(WatchKey(rule, account, meter), kind) for meter, kind in meters.items())
 
 
@@ -122,7 +124,7 @@ class _Asking:
         )
 
     def _after(self, key: WatchKey) -> Watch | None:
-        """None where nothing would remember the meter any more, or never has."""
+        """None if the watch would be forgotten, or if there never was one."""
         if key in self.judgement.forgotten or key not in self.judgement.reasons:
             return None
         changed = {watch.key: watch for watch in self.judgement.watches}
@@ -154,11 +156,11 @@ class _Asking:
         yield from escalation_gates(self.known.escalations.get(key.meter, ()), before, self.known.holds)
 
     def _route(self, change: Change, account: Account, kind: Kind, *, is_now: bool) -> Routed:
-        # Each route with its number for a channel: so it is routing itself that says which ones take the change.
+        # With its number as its only channel, each route that takes the change is named by the routing itself.
         routes = enumerate(self.routing.routes, 1)
         numbered = tuple(replace(route, channels=(str(number),)) for number, route in routes)
         takes = replace(self.routing, routes=numbered).channels(change, account, kind) if numbered else ()
-        owed = () if change.unsaid else owe(change, account, kind, self.routing, self.known.told, self.known.heard)
+        owed = () if change.unsaid else owe(change, account, kind, self.routing, self.known.audience)
         unheard = self._unheard(change) if change.kind is ChangeKind.RESOLVED else ()
         return Routed(
             change=change,
@@ -168,8 +170,8 @@ class _Asking:
         )
 
     def _unheard(self, change: Change) -> Collection[str]:
-        """The channels that were to hear of the episode later, and have not: they do not hear its end either."""
-        heard = self.known.heard.get(change.episode or "", ())
+        """The channels to which the episode would have escalated, but has not: they do not hear of its end."""
+        heard = self.known.audience.heard.get(change.episode or "", ())
         escalations = self.known.escalations.get(change.key.meter, ())
         return {one.channel for one in escalations if one.channel not in heard}
 

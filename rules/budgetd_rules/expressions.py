@@ -1,7 +1,7 @@
-"""The condition language: the text of a rule or of a provider file becomes a value, or true, false or unknown.
+"""The condition language: compiles the text of a condition, or of an expression in a provider file.
 
-It is a strict subset of Python's expressions. Python's parser reads it, every node has to be one of those below,
-every operand is checked for its type, and what comes out is a tree of closures: nothing is ever run as Python.
+It is a strict subset of Python's expressions. Python's parser reads it, every node has to be one of those below, the
+types of all operands are checked, and the result is a tree of closures: nothing is ever run as Python.
 """
 
 import ast
@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import Any, Final
 
 from budgetd_rules import operations
 from budgetd_rules.operations import Expression, ExpressionError, Holds, Lookup, excerpt
+from budgetd_rules.suggestions import suggest
 from budgetd_rules.values import UNKNOWN, Number, Value, ValueType, add, as_number, divide, multiply, subtract
 
 __all__ = ["Expression", "ExpressionError", "Lookup", "Types", "compile_condition", "compile_expression"]
@@ -35,13 +35,13 @@ def compile_condition(text: str, types: Types, *, known: Iterable[str] = ()) -> 
 
 
 def compile_expression(text: str, types: Types, *, known: Iterable[str] = ()) -> Expression:
-    """`types` says which names there are and of which type, `known` lists those to offer for a misspelt one."""
+    """`types` gives the type of each name that exists; `known` are the names to suggest for a misspelt one."""
     text = text.strip()
     _check_characters(text)
     body = _parse(text)
     _check_depth(body)
     whole = _Source(text.encode(), types, tuple(known)).read(body)
-    # Brackets around the whole belong to no node.
+    # Brackets around the whole expression belong to no node.
     return Expression(text, whole.type, whole.names, whole.run, whole.parts)
 
 
@@ -59,7 +59,7 @@ _HINTS: Final[Mapping[str, str]] = {
 
 
 def _check_characters(text: str) -> None:
-    """Before the parser, which would take comments and line breaks, and whose hints are about Python."""
+    """Runs before the parser, which would accept comments and line breaks, and whose hints are about Python."""
     if not text:
         raise ExpressionError("the expression is empty")
     if len(text) > MAX_CHARACTERS:
@@ -86,7 +86,7 @@ def _parse(text: str) -> ast.expr:
             return ast.parse(text, mode="eval").body
     except SyntaxError as error:
         where = f"column {error.offset}" if error.offset and error.offset <= len(text) else "the end"
-        # What Python suggests after its first words is Python.
+        # What follows the first words is advice about Python.
         what = re.split("[.;]", error.msg)[0]
         raise ExpressionError(f"{where}: {what}: {excerpt(text)}") from error
     except (MemoryError, RecursionError) as error:
@@ -155,7 +155,7 @@ def _read_constant(source: _Source, node: ast.Constant) -> Expression:
 
 
 def _exact_number(text: str) -> Decimal:
-    """From the source text, because the parser makes a float of it."""
+    """From the source text, because the parser would make it a float."""
     number = Decimal(text)
     if len(number.as_tuple().digits) > MAX_DIGITS:
         raise ExpressionError(f"{excerpt(text)}: a number has at most {MAX_DIGITS} digits")
@@ -187,8 +187,7 @@ def _dotted_name(source: _Source, node: ast.expr) -> str:
 
 
 def _nothing_called(name: str, names: Iterable[str]) -> ExpressionError:
-    similar = get_close_matches(name, list(names), n=1)
-    return ExpressionError(f"there is no {excerpt(name)} here" + (f"; did you mean {similar[0]}?" if similar else ""))
+    return ExpressionError(f"there is no {excerpt(name)} here{suggest(name, names)}")
 
 
 def _accept_numbers(value: Value) -> Value:

@@ -1,7 +1,7 @@
 """One text in three formats: plain, Markdown and HTML.
 
-A text is blocks of rows; a row has a strong beginning and a rest, in which code and links may stand. What stands in
-them can't become markup: it was made harmless before (`supplied`), and is escaped here as the format wants it.
+A text is made of blocks of rows. A row has a strong beginning and a rest, which may hold code and links. What is put
+into them can't become markup: it was made harmless before (`sanitizing`), and is escaped here for the format.
 """
 
 import html
@@ -20,14 +20,14 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """What is typed as it stands: a command, a condition. It has no backtick."""
+    """Something to be typed: a command, a condition. It has no backtick."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An address that is shown as it is, and leads there; see `supplied.web_link`."""
+    """An address that is shown in full; see `sanitizing.web_link`."""
 
     url: str
 
@@ -46,8 +46,8 @@ class Block:
     rows: tuple[Row, ...]
 
 
-# Of what has been made harmless, brackets, backslashes and signs of comparison are all that is left to escape. A
-# backslash shows in Slack, which knows no escapes, wherever Apprise does not take it out: so no more than is needed.
+# Harmless text has only brackets, backslashes and comparison signs left to escape. Slack knows no escapes and shows the
+# backslashes that Apprise does not remove, so no more is escaped than is needed.
 _MARKDOWN: Final = re.compile(r"[\\`*\[\]<>]|^#|^[-+](?=\s)")
 
 
@@ -71,7 +71,7 @@ class _Marks:
 
 _MARKS: Final[Mapping[Format, _Marks]] = {
     Format.TEXT: _Marks("{}", "{}", "{}", "\n", "\n\n", "{}"),
-    # Two spaces are a line break where a single one is none, and are not seen where it is one.
+    # Two spaces force a line break where a single newline is none, and are invisible elsewhere.
     Format.MARKDOWN: _Marks("**{}**", "`{}`", "<{}>", "  \n", "\n\n", "{}"),
     # <code> would begin a new line in the plain part that Apprise makes of an HTML mail, and <br> before a new line
     # would indent the next one.

@@ -1,7 +1,7 @@
-"""Gates: the questions that judging asks of a rule and a meter, in its order, each with its answer and why.
+"""Gates: the questions that judging asks of a rule and a meter, in their order, each with its answer and a reason.
 
-An answer is that of the very function that judging asks: the selector with one of its parts, a part of an expression,
-the verdict, and what became of the watch.
+The answers come from the functions that judging itself uses: the selector with one of its parts, the parts of an
+expression, the verdict, and what became of the watch.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,10 +14,10 @@ from budgetd_rules.expressions import Expression, Lookup
 from budgetd_rules.kinds import KINDS, Kind
 from budgetd_rules.memory import Change, ChangeKind, Reason, Stretch, Watch
 from budgetd_rules.meters import Account, View
-from budgetd_rules.ourselves import NEVER_STALE
+from budgetd_rules.own_account import NEVER_STALE
 from budgetd_rules.reminders import next_reminder, passed_steps
 from budgetd_rules.rule import Clockwork, Level, Rule, Selector
-from budgetd_rules.supplied import harmless
+from budgetd_rules.sanitizing import harmless
 from budgetd_rules.values import UNKNOWN, Truth, Value
 from budgetd_rules.wording import show
 
@@ -33,7 +33,7 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """What a condition, or a part of one, comes to; `values` are the fields that it reads."""
+    """The result of a condition or of a part of one; `values` are the fields that it reads."""
 
     text: str
     result: Value
@@ -43,7 +43,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """One question and its answer; `needs` is how long something must hold, from `since` on and so `until` then."""
+    """One question and its answer. `needs` is how long something must last: from `since` until `until`."""
 
     name: str
     answer: Answer
@@ -85,7 +85,7 @@ def selector_gate(rule: Rule, account: Account, meter: str, kind: Kind) -> Gate:
 
 
 def same_as_gates(account: Account, kind: Kind) -> list[Gate]:
-    """Whether the meter is judged here, for an account that is the same as another; none for the others."""
+    """Whether the meter is judged at this account, if that has a `same_as`."""
     if account.same_as is None:
         return []
     reason = "a connection is each account's own" if account.judges(kind) else f"it is judged at {account.same_as}"
@@ -105,7 +105,7 @@ def fields_gate(rule: Rule, kind: Kind) -> Gate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A watch that is judged: what judging is given, and what it made of it."""
+    """One watch as it is judged: what judging is given, and what it makes of that."""
 
     rule: Rule
     account: Account
@@ -119,7 +119,7 @@ class Case:
 
 
 def judged_gates(case: Case) -> list[Gate]:
-    """In the order of judging; what the rule does not use has no gate."""
+    """The gates in the order of judging; what the rule does not use has none."""
     gates = [_stale(case)]
     if case.rule.unless is not None:
         truth = case.rule.unless.truth(case.lookup)
@@ -148,7 +148,7 @@ def _stale(case: Case) -> Gate:
 
 
 def inspect(expression: Expression, lookup: Lookup) -> Condition:
-    """The expression with its parts, down to those that are a field or a constant alone."""
+    """The expression and its parts, without those that are only a field or a constant."""
     return Condition(
         text=expression.text,
         result=expression.evaluate(lookup),
@@ -207,7 +207,7 @@ def _clear(case: Case) -> Iterator[Gate]:
     """What ends an episode: the `clear` of each level that was told, or that its condition is false."""
     episode = case.before.episode
     for level in sorted(case.rule.levels):
-        own, truth = case.rule.clear.get(level), case.verdict.off[level]
+        own, truth = case.rule.clear.get(level), case.verdict.left[level]
         if episode is None or level > episode.peak:
             answer, reason = Answer.NOT_ASKED, "no episode is open" if episode is None else "the level was never told"
         elif own is not None:

@@ -1,6 +1,6 @@
-"""Whether budgetd is well enough to say so to a service outside, which tells people when it hears nothing.
+"""Whether budgetd is well enough to send a heartbeat to an outside service, which alerts people when none comes.
 
-What the vendors and their balances are like is told by rules; here it counts that polls and deliveries happen.
+What counts here is that polls and deliveries happen. How the vendors and balances are doing is for the rules.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ LONGEST_UNTOLD: Final = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NextPoll:
-    """When an account's next poll is, or was, to be; and how often it is polled."""
+    """When an account's next poll is or was due, and how often it is polled."""
 
     due_at: datetime
     interval: timedelta
@@ -23,8 +23,10 @@ class NextPoll:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pulse:
-    """How the work goes. `stuck` is a room that has not moved lately; `untold`: channel -> since when it is owed what
-    is due. `polls_since` and `sends_since`: from when on there was somebody to do it.
+    """How the work goes.
+
+    `stuck` is a room (a loop of the service) that has not moved lately; `untold` says by channel since when something
+    is due there. Waits are counted from `polls_since` and `sends_since` on: before, nobody was there to do the work.
     """
 
     stuck: str | None = None
@@ -36,7 +38,7 @@ class Pulse:
 
 
 def why_unwell(pulse: Pulse, now: datetime) -> str | None:
-    """One line, without secrets; none where all is well."""
+    """One line without secrets; None if all is well."""
     if pulse.stuck is not None:
         return f"the room {pulse.stuck} does not move"
     if pulse.store_error is not None:
@@ -52,7 +54,7 @@ def why_unwell(pulse: Pulse, now: datetime) -> str | None:
 
 
 def _worst(what: str, waits: Mapping[str, timedelta]) -> str:
-    """Without how long, so that it stays the same while it lasts."""
+    """Without the duration, so that the line stays the same while the problem lasts."""
     first = max(waits, key=lambda name: waits[name])
     more = f" and {len(waits) - 1} more" if len(waits) > 1 else ""
     return f"{what}: {first}{more}"

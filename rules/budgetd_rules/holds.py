@@ -1,7 +1,7 @@
-"""Holds: what a person asked not to be told. An *ack* is "I know" for one episode, a *silence* holds what it matches.
+"""Holds: what a person asked not to be told. An *ack* says "I know" of one episode, a *silence* holds what it matches.
 
-An ack stops reminders and what escalates; worse and resolved are told all the same. A silence holds everything,
-critical included, until its end; then what is still bad is told, once.
+An ack stops reminders and escalations; that the episode gets worse or is resolved is still told. A silence holds
+everything, critical changes too, until its end; then what is still bad is told, once.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,7 +25,7 @@ class HoldKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """An ack names its `episode`, and is over once that is worse than `worse_than`. A silence matches by globs."""
+    """An ack is of an `episode`, and ends if that gets worse than `worse_than`. A silence matches by glob patterns."""
 
     id: str
     kind: HoldKind
@@ -72,7 +72,7 @@ class Holds:
         return cls(active=tuple(hold for hold in holds if hold.is_active(now)), accounts=accounts)
 
     def silence_of(self, key: WatchKey) -> Hold | None:
-        """Of several, the one that ends last."""
+        """The silence that holds the watch; of several, the one that ends last."""
         account = self.accounts.get(key.account)
         matching = (hold for hold in self.active if hold.silences(key, account))
         return max(matching, key=lambda hold: hold.until_at or NEVER, default=None)

@@ -1,4 +1,4 @@
-"""The kinds of meters, and the fields that each has: what a name means, and who says it."""
+"""The kinds of meters and the fields of each: their types, and whether the vendor gives them or we derive them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ FIELD_TYPES: Final[Mapping[str, ValueType]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class KindFields:
-    """The fields of a kind: measured by the vendor, derived here, and the one to show when there is room for one."""
+    """The fields of a kind: measured by the vendor, derived by us, and the one to show if there is room for one."""
 
     measured: tuple[str, ...]
     derived: tuple[str, ...]
@@ -85,12 +85,12 @@ class KindFields:
 
     @property
     def given(self) -> tuple[str, ...]:
-        """What a provider file may say: also a share or a count that the vendor computes itself, where it ages well."""
-        return tuple(name for name in self.all if name not in _OURS_ALONE)
+        """What a provider file may map: also a derived field that the vendor computes itself, unless it ages."""
+        return tuple(name for name in self.all if name not in _ALWAYS_DERIVED)
 
 
-# Derived from the clock or from our own history: a vendor's number would be wrong a day later.
-_OURS_ALONE: Final = frozenset(
+# From the clock or from our own history: a vendor's number would be wrong a day later.
+_ALWAYS_DERIVED: Final = frozenset(
     {
         "blind",
         "burn_per_day",
@@ -156,8 +156,8 @@ KINDS: Final[Mapping[Kind, KindFields]] = MappingProxyType(
     }
 )
 
-# What stays as last read when a reading is stale: a date does not move because the vendor is silent, and
-# neither does what decides whether the date matters (an automatic renewal, a charge that was paid) or what comes then.
+# What stays known when a reading is stale: dates, because they do not move while the vendor is silent, and what decides
+# whether a date matters (an automatic renewal, a charge that was paid) or what happens on it.
 OUTLASTS_STALENESS: Final = frozenset(
     {name for name, type_ in FIELD_TYPES.items() if type_ is ValueType.TIME}
     | {"auto_renew", "changes_to", "paid", "currency"}

@@ -1,19 +1,19 @@
-"""Lines: what a message says of one episode, and the notices that it settles."""
+"""Lines: one episode in a message, and the notices that it settles."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from budgetd_rules.judgement import Notice, NoticeState
 from budgetd_rules.memory import Change, Episode
+from budgetd_rules.notices import Notice, NoticeState
 from budgetd_rules.rule import Level
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owed:
-    """A notice that waits, with its change, how often it was tried, and whether a try's outcome is unknown.
+    """A notice that waits, with its change, how often it was tried, and whether the outcome of a try is unknown.
 
-    `handed`: why another channel was not told it, where it is told here instead.
+    `handed`: if it was handed over from another channel, why that was not told.
     """
 
     notice: Notice
@@ -37,9 +37,9 @@ class Told(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One episode's newest truth, or one thing noted, and the notices that it settles, oldest first.
+    """One episode as it is now, or one noted change, and the notices that this settles, oldest first.
 
-    `may_repeat`: an earlier attempt to tell just this has an unknown outcome.
+    `may_repeat`: an earlier attempt to tell this has an unknown outcome.
     """
 
     told: Told
@@ -56,7 +56,7 @@ class Line:
 
     @property
     def level(self) -> Level:
-        """As it stands now."""
+        """The present one."""
         return self.episode.level if self.episode else Level.INFO
 
     @property
@@ -66,7 +66,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """A notice's new state; one that is held is looked at again at `due_at`, or when its `hold` is ended."""
+    """A notice's new state. One that is held is settled again at `due_at`, or when its `hold` ends."""
 
     notice: str
     state: NoticeState
@@ -84,7 +84,7 @@ class Settlement:
 
 
 def receipts(line: Line) -> list[Settled]:
-    """The states of a line's notices once it was sent: the newest is what was said, the others went into it."""
+    """The states of a line's notices after it was sent: the newest counts as sent, the others as told with it."""
     *older, newest = line.notices
     collapsed = [
         Settled(notice=notice, state=NoticeState.COLLAPSED, reason=f"told together with {newest}") for notice in older

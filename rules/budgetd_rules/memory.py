@@ -1,4 +1,4 @@
-"""What is remembered: episodes, what changed in them, and what a watch knows of its meter."""
+"""What is remembered: watches, their episodes, and the changes of those."""
 
 from base64 import b32encode
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ class ChangeKind(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a step changed something, or why it did not."""
+    """Why a step changed something, or why it did not. Shown to people as it stands."""
 
     CONDITION_TRUE = "condition is true"
     AGAIN_IN_NEW_WINDOW = "again, in the new period"
@@ -79,13 +79,13 @@ class Stretch:
         return cls(first=min(before.first, as_of - (before.last - before.first)), last=as_of)
 
     def lasted(self, long: timedelta, now: datetime) -> bool:
-        """Seen by two readings at least, and `long` ago for the first time."""
+        """Whether two readings at least have said so, the first of them `long` ago."""
         return self.last > self.first and now - self.first >= long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Episode:
-    """One stretch in which a watch is at a level. `worst` is the headline's worst value; `count` its changes so far."""
+    """One stretch in which a watch is at a level. `worst` is the headline's worst value, `count` the changes so far."""
 
     id: str
     key: WatchKey
@@ -101,9 +101,9 @@ class Episode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One thing that happened to an episode, or was noted without one. `unsaid` ones are recorded only.
+    """One thing that happened to an episode, or was noted without one. `unsaid`: it is recorded and not told.
 
-    `values` are the fields that the rule read, `before` what a noted one was.
+    `values` are the fields that the rule read; of a noted change, the new values, and `before` the old ones.
     """
 
     id: str
@@ -121,7 +121,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollover:
-    """A new period that one reading has shown so far."""
+    """A new period that only one reading has shown so far."""
 
     resets_at: datetime
     as_of: datetime
@@ -129,7 +129,11 @@ class Rollover:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """`window` is the end of the period that was believed last, `known` what `on_change` compares with."""
+    """What one rule remembers of one meter.
+
+    `window` is the end of the current period, `known` the values that `on_change` compares with. `wake_at`: when to
+    judge it again even if no reading comes.
+    """
 
     key: WatchKey
     pending: Mapping[Level, Stretch] = field(default_factory=dict)
@@ -147,6 +151,6 @@ class Watch:
 
 
 def episode_id(key: WatchKey, opened_at: datetime) -> str:
-    """Eight letters and digits that are the same for the same opening, whoever computes them."""
+    """Eight letters and digits, computed from the opening, so that a repeated computation gives the same id."""
     digest = sha256("\n".join([*key, opened_at.isoformat()]).encode()).digest()
     return b32encode(digest[:5]).decode().lower()

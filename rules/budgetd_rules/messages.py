@@ -1,7 +1,7 @@
-"""Messages: what is told, in words. The values are those of now, not those of the change.
+"""Messages: the built-in texts. Their values are those of the moment of sending, not those of the change.
 
-A title fits a lock screen; the body says how much, the threshold, as of when, since when, what happens at zero,
-who owns it and where to refill. Whatever a vendor or a config supplied is made harmless before it stands in a text.
+A title fits a lock screen. The body says how much is left, the threshold, as of when, since when, what happens at zero,
+who owns it and where to refill. Whatever a vendor or a config supplied is made harmless first (`sanitizing`).
 """
 
 from collections import Counter
@@ -17,13 +17,13 @@ from budgetd_rules.rule import Level
 
 LINES_IN_FULL: Final = 8
 LINES_WITH_COURSE: Final = 100
-# The built-in rule of accounts that can't be polled any more.
+# The built-in rule for accounts that can no longer be polled.
 BLIND: Final = "blind"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """`level` is the worst that is still true; none where everything told is over."""
+    """`level` is the worst one that is still true; None if everything told is over."""
 
     title: str
     level: Level | None
@@ -36,9 +36,9 @@ class Message:
 
 
 def compose(facts: Sequence[Fact], zone: tzinfo, now: datetime) -> Message:
-    """One message for all the lines; past eight of them, one short line each, by account.
+    """One message for all the lines; more than eight are shortened to a line each, by account.
 
-    Accounts that went blind together are one line: what they have in common is most likely this host.
+    Accounts that went blind together are one line: what they have in common is most likely this host's network.
     """
     entries = tuple(entry(fact, zone, now) for fact in facts)
     level = max((fact.line.level for fact in facts if not fact.line.is_over), default=None)
@@ -61,7 +61,7 @@ def _is_blind(one: Entry) -> bool:
 
 
 def _blind_together(blind: Sequence[Entry]) -> Block:
-    """At the level of the worst."""
+    """One block for all of them, at the level of the worst."""
     level = max(Level[one.level.upper()] for one in blind).label.upper()
     episodes = ", ".join(f"{one.account} {one.episode}" for one in blind)
     unsure = repeat(any(one.may_repeat for one in blind))
@@ -85,13 +85,13 @@ def _title(one: Entry) -> str:
 
 
 def _section(one: Entry) -> Block:
-    """One of several: its title stands where the body of a single one says the same."""
+    """One entry of several: its title takes the place of the first row, which says the same."""
     _, *rows = _body(one)
     return Block((Row(_title(one), _as_of(one)), *rows))
 
 
 def _digest(entries: Sequence[Entry]) -> Block:
-    """What is over says from when to when it was; of very many only what nobody here has heard of. Services cut."""
+    """A row each. What is over says from when to when it was; of very many, only if nobody here has heard of it."""
     is_long = len(entries) > LINES_WITH_COURSE
     return Block(tuple(_brief(one, one.is_over and (not is_long or one.told == Told.PASSED)) for one in entries))
 

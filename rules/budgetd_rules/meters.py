@@ -49,8 +49,8 @@ class MeterKey(NamedTuple):
 class Account:
     """One credential at one provider, as far as the rules and the messages need to know it.
 
-    `same_as`: at the vendor it is the same as that other account, where its meters are judged. Only its connection is
-    its own.
+    `same_as` names the account that is the same one at the vendor. The meters are judged there; only the connection is
+    judged here.
     """
 
     name: str
@@ -97,7 +97,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """A reading at an instant: all fields of its kind, derived ones included, the unsaid and the stale unknown."""
+    """A reading at an instant: all fields of its kind, derived ones too; what is missing or stale is unknown."""
 
     reading: Reading
     fields: Mapping[str, Value]
@@ -131,7 +131,7 @@ def is_stale(reading: Reading, now: datetime, stale_after: timedelta) -> bool:
 
 
 def view(reading: Reading, now: datetime, stale_after: timedelta, burn_per_day: Number = UNKNOWN) -> View:
-    """The reading at `now`. A derived field that the vendor itself gave is the vendor's, only its days are aged."""
+    """The reading at `now`. A field that the vendor gives is not derived; only its days are aged."""
     stale = is_stale(reading, now, stale_after)
     fields: dict[str, Value] = dict.fromkeys(KINDS[reading.kind].all, UNKNOWN)
     for name, value in reading.fields.items():
@@ -160,26 +160,26 @@ def _days_until_expiry(reading: Reading, now: datetime) -> Value:
 
 
 def _fails(reading: Reading, times: int = 1) -> bool:
-    """Whether the last so many polls failed."""
+    """Whether at least this many polls in a row failed."""
     return compare(operator.ge, reading.number("failures"), Decimal(times)) is True
 
 
 def _outlasting(reading: Reading) -> frozenset[str]:
-    """A failure stands until a poll succeeds; that polls succeeded long ago says nothing of now."""
+    """The fields that stay known when it is stale. Failures last until a poll succeeds."""
     return OUTLASTS_STALENESS | _HOW_POLLS_FAIL if _fails(reading) else OUTLASTS_STALENESS
 
 
 _HOW_POLLS_FAIL: Final = frozenset({"failures", "cause", "detail"})
 
-# Fewer may be a hiccup: of a network that is not up yet after a start, say.
+# Fewer may be a hiccup, such as a network that is not up yet after a start.
 _BLIND_AFTER: Final = 3
 
 
 def _is_blind(reading: Reading, now: datetime, stale_after: timedelta) -> bool:
-    """Whether polls fail, and none has succeeded for longer than readings stay fresh, as far as anybody has tried.
+    """Whether polls fail, and none has succeeded for longer than `stale_after`.
 
-    Nobody tries while budgetd is down or the machine sleeps: only polls that failed count, or that the vendor asks to
-    wait for so long.
+    The time in which budgetd was down, or the machine slept, does not count: only failed polls do, or that the vendor
+    asks us to wait that long.
     """
     last_success_at, retry_until = reading.time("last_success_at"), reading.time("retry_until")
     if last_success_at is None:

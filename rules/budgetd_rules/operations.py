@@ -1,7 +1,7 @@
-"""What the operators and functions of the condition language do, and with which types of operands.
+"""The operators and functions of the condition language: the types of their operands, and what they compute.
 
-Each takes the expressions that it stands between, refuses those of the wrong type in one line for a person, and
-returns what to run. Unknown operands make the result unknown, except where the others decide it alone.
+Each function here takes the operands, refuses those of a wrong type with one line for a person, and returns what to
+run. Unknown operands make the result unknown, unless the others decide it alone.
 """
 
 import operator
@@ -29,20 +29,20 @@ Holds = Callable[[Any, Any], bool]
 
 
 class ExpressionError(ValueError):
-    """One line that tells a person what is wrong with an expression, and where."""
+    """One line for a person: what is wrong with an expression, and where."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """An expression, or a part of one. `names` are those that it reads, dotted ones whole.
+    """A compiled expression, or a part of one. `names` are the fields that it reads, such as `used` and `turns.used`.
 
-    `parts` are what it joins, so that a person can be shown which of them was true.
+    `parts` are its operands, so that a person can be shown which of them was true.
     """
 
     text: str
     type: ValueType
     names: frozenset[str]
-    # What it returns is of `type`, or unknown: that was checked when it was compiled.
+    # The result is of `type` or unknown: that was checked when it was compiled.
     run: Callable[[Lookup], Any] = field(repr=False, compare=False)
     parts: tuple["Expression", ...] = field(default=(), repr=False, compare=False)
 
@@ -62,17 +62,8 @@ def excerpt(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
-_NOUNS: Final[Mapping[ValueType, str]] = {
-    ValueType.NUMBER: "a number",
-    ValueType.BOOL: "true or false",
-    ValueType.TEXT: "text",
-    ValueType.TIME: "a time",
-    ValueType.NUMBERS: "a list of numbers",
-}
-
-
 def _describe(part: Expression) -> str:
-    return f"{excerpt(part.text)} is {_NOUNS[part.type]}"
+    return f"{excerpt(part.text)} is {part.type.noun}"
 
 
 def require_number(part: Expression, why: str) -> Expression:

@@ -1,4 +1,4 @@
-"""Polls: one visit to all requests of one account, which ends in readings and in outages."""
+"""Polls: one visit to all requests of one account, and the readings and outages that it ends in."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ class Cause(StrEnum):
     NOT_FOUND = "not_found"
     RATE_LIMITED = "rate_limited"
     EXHAUSTED = "exhausted"
-    """402, or a 429 that says that it is no plain rate limit: nothing is left."""
+    """402, or a 429 whose body says that nothing is left."""
     VENDOR_ERROR = "vendor_error"
     """5xx."""
     MALFORMED = "malformed"
-    """An answer, or a value in it, that is not what the provider file says."""
+    """An answer, or a value in it, that is not as the provider file describes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +51,9 @@ class Outage:
 class Poll:
     """What one visit brought.
 
-    `answered` names the meters (families, for lists that fan out) whose requests were answered: one of these
-    that has no reading is gone at the vendor, while one that is not named here was only not seen.
-    `identity` is the vendor's own id of what the key belongs to, where an answer has one.
+    `answered` names the meters (of lists: the families) whose requests were answered. If one of them has no reading, it
+    is gone at the vendor; of a meter that is not named here, nothing is known. `identity` is the vendor's own id of
+    what the key belongs to, if an answer has one.
     """
 
     account: str
@@ -71,7 +71,7 @@ class Poll:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """How an account's polls have gone: failures in a row, and when one last went without an outage."""
+    """How an account's polls went: failures in a row, and when the last poll without an outage was."""
 
     failures: int = 0
     last_success_at: datetime | None = None
@@ -84,7 +84,7 @@ def connect(before: Connection, poll: Poll) -> Connection:
 
 
 def connection_reading(connection: Connection, poll: Poll) -> Reading:
-    """The meter `connection`, which every account has: no cause is the text `none`, so that rules can compare it."""
+    """The meter `connection`, which every account has. No cause is the text `none`, so that rules can compare it."""
     fields: dict[str, Value] = {
         "reachable": all(outage.cause is not Cause.UNREACHABLE for outage in poll.outages),
         "failures": Decimal(connection.failures),
@@ -100,7 +100,7 @@ def connection_reading(connection: Connection, poll: Poll) -> Reading:
     return Reading(key=key, kind=Kind.CONNECTION, unit="", as_of=poll.at, fields=fields)
 
 
-# A key that is refused explains more than the 404 beside it.
+# Of several causes, the first of these explains most: a refused key explains the 404 beside it.
 _WORST_FIRST: Final[Mapping[Cause, int]] = {
     cause: rank
     for rank, cause in enumerate(

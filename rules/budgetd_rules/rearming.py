@@ -1,4 +1,4 @@
-"""What makes an episode begin anew (another period, another currency), and what is only noted."""
+"""What makes an episode begin anew (a new period, another currency), and changed values, which are only noted."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -24,11 +24,10 @@ _WINDOW_ENDS: Final = {
 
 
 def follow_window(rule: Rule, watch: Watch, view: View, now: datetime) -> tuple[Watch, bool]:
-    """The watch with the period that the reading is in, and whether that period is a new one.
+    """The watch with the period that the reading is in, and whether that is a new period.
 
-    A stamp that moves before its period is over only corrects it (a changed plan, an early renewal); one that moves
-    by seconds is the same stamp; and the first reading of a new period is not believed, because its numbers may not
-    be there yet.
+    An end that moves before the period is over only corrects it (a changed plan, an early renewal), and one that moves
+    by seconds is the same end. The first reading of a new period is not believed, because its numbers may lag behind.
     """
     reading = view.reading
     ends_at = None if reading.rolling else reading.time(_WINDOW_ENDS.get(reading.kind, ""))
@@ -54,7 +53,7 @@ def follow_window(rule: Rule, watch: Watch, view: View, now: datetime) -> tuple[
 
 
 def follow_currency(watch: Watch, view: View) -> tuple[Watch, bool]:
-    """Amounts of two currencies are never compared: another currency is another beginning."""
+    """The watch with its currency, and whether that has changed: amounts of two currencies are never compared."""
     currency = view.fields.get("currency")
     if not isinstance(currency, str) or currency == watch.currency:
         return watch, False
@@ -62,7 +61,7 @@ def follow_currency(watch: Watch, view: View) -> tuple[Watch, bool]:
 
 
 def note_changes(rule: Rule, watch: Watch, view: View, now: datetime) -> tuple[Watch, Change | None]:
-    """What `on_change` asks for: the first known value is the baseline, and unknown in between is skipped."""
+    """The change that `on_change` asks for, if any. The first known value is the baseline; unknown ones are skipped."""
     if not rule.on_change:
         return watch, None
     known = {name: value for name in rule.on_change if (value := view.fields.get(name, UNKNOWN)) is not UNKNOWN}

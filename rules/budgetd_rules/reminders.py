@@ -1,4 +1,4 @@
-"""Reminders, and when a watch is to be looked at again by the clock alone."""
+"""Reminders, and when the clock alone is a reason to judge a watch again."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -17,14 +17,14 @@ def reminder_due(rule: Rule, watch: Watch, view: View, now: datetime) -> Reason 
 
 
 def next_reminder(rule: Rule, watch: Watch) -> datetime | None:
-    """When the clock alone reminds; none where nothing is open, or where steps do."""
+    """When a reminder at intervals is due; None if no episode is open, or if the rule reminds by steps."""
     if isinstance(rule.remind, Clockwork) and watch.told_at and watch.episode:
         return watch.told_at + rule.remind.pause(watch.reminders)
     return None
 
 
 def passed_steps(rule: Rule, view: View) -> frozenset[Decimal]:
-    """The reminder steps at or beyond which the meter is now."""
+    """The reminder steps that the meter has reached."""
     if not isinstance(rule.remind, Steps):
         return frozenset()
     value = view.fields.get(rule.remind.each)
@@ -32,13 +32,13 @@ def passed_steps(rule: Rule, view: View) -> frozenset[Decimal]:
 
 
 def wake_at(rule: Rule, watch: Watch, reading: Reading, now: datetime, stale_after: timedelta) -> datetime | None:
-    """When to look again though no reading came; without a reason to, never.
+    """When to judge the watch again though no reading came; None without a reason to.
 
-    What was set earlier stays while it lies ahead: to look too early costs nothing, to write at each reading does.
+    An earlier time that is still ahead is kept: judging too early costs nothing, but writing at every reading does.
     """
     instants = [*next_changes(reading, rule.own_names, now, stale_after)]
     if reminder := next_reminder(rule, watch):
-        # One that something else has kept back is due in a minute.
+        # A reminder that is overdue, because something else kept it back, is due in a minute.
         instants.append(max(reminder, now + HOUR / 60))
     if watch.easing and watch.easing.last > watch.easing.first:
         instants.append(watch.easing.first + rule.ease_for)

@@ -1,8 +1,8 @@
-"""A timeline of polls -> changes and messages, by the functions of the live run, in memory and with its own clock.
+"""Replay: from a timeline of polls to changes and messages, by the functions of the service, in memory, with a clock
+of its own.
 
-So a rule can be tried on a course that somebody wrote down, and on the history that the store holds. What differs from
-the service is only what it has no use for here: a channel either works or is down, tries nothing in between, and has
-what waited sent at the instant at which it is up again, as one message.
+So a rule can be tried on polls that somebody wrote down. The only difference from the service: a channel either works
+or is down, is not retried in between, and gets what waited as one message at the instant at which it works again.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,23 +13,25 @@ from typing import Final
 
 from budgetd_rules.burn import Run, burn_per_day
 from budgetd_rules.entries import Fact
-from budgetd_rules.judgement import AT_ONCE, OF_CONFIG, Notice, NoticeState, Routing, Ruleset, judge
+from budgetd_rules.judgement import Ruleset, judge
 from budgetd_rules.lines import Line, Owed, Settled, Settlement
 from budgetd_rules.memory import Change, Episode, Watch, WatchKey
 from budgetd_rules.messages import Message, compose
 from budgetd_rules.meters import Account, MeterKey, Reading, View, family, view
+from budgetd_rules.notices import OF_CONFIG, Audience, Notice, NoticeState
 from budgetd_rules.polls import CONNECTION, Connection, Poll, connect, connection_reading
+from budgetd_rules.routing import AT_ONCE, Routing
 from budgetd_rules.schedules import Quiet
 from budgetd_rules.settlement import settle
 from budgetd_rules.values import UNKNOWN, Number
 
 JUDGE_EVERY: Final = timedelta(minutes=1)
-"""How often the service looks whether a watch's `wake_at` has come; the first look is at the first event."""
+"""How often the service looks for watches whose `wake_at` has come; the first look is at the first event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reload:
-    """Another config, or the same again: a restart."""
+    """A new config; the same again is a restart."""
 
     at: datetime
     ruleset: Ruleset
@@ -38,7 +40,7 @@ class Reload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Jump:
-    """The clock goes from one instant to another. Forward: the machine slept, or the service was down. Or set back."""
+    """The clock jumps: forward if the machine slept or the service was down, back if it was set back."""
 
     at: datetime
     to: datetime
@@ -83,7 +85,7 @@ def replay(
     until: datetime,
     down: Sequence[Down] = (),
 ) -> Replay:
-    """The events in their order, which is that of their times but for a jump back, and the clock between them."""
+    """The events in their order, which is that of their times except for jumps back, and what is due between."""
     house = _House(ruleset, routing, zone, down, start=events[0].at if events else until)
     for event in events:
         house.pass_time(event.at)
@@ -94,7 +96,7 @@ def replay(
 
 
 class _House:
-    """What the store holds, as dictionaries, and the rooms around it."""
+    """The service in memory: the tables of the store as dictionaries, and what the rooms do with them."""
 
     def __init__(
         self, ruleset: Ruleset, routing: Routing, zone: tzinfo, down: Sequence[Down], *, start: datetime
@@ -107,7 +109,7 @@ class _House:
         self.watches: dict[WatchKey, Watch] = {}
         self.episodes: dict[str, Episode] = {}
         self.changes: list[Change] = []
-        self.told: dict[str, list[str]] = {}
+        self.owed_to: dict[str, list[str]] = {}
         self.owed: list[Owed] = []
         self.heard: set[tuple[str, str | None]] = set()
         self.sent: list[Sent] = []
@@ -115,14 +117,14 @@ class _House:
     # --- the clock
 
     def pass_time(self, until: datetime) -> None:
-        """Whatever comes due before this instant; what is due at it comes after the events of the instant."""
+        """Does what is due before this instant. What is due at it comes after the events of the instant."""
         while (instant := self._next_instant()) is not None and instant < until:
             self.now = instant
             self.look()
         self.now = until
 
     def look(self) -> None:
-        """What is due now: watches to be looked at again, then channels."""
+        """Does what is due now: first the watches to be judged again, then the channels."""
         woken = self._woken(self._tick)
         if woken:
             self._judge(woken)
@@ -143,7 +145,7 @@ class _House:
         return {account for account, wake_at in wakes if seen_at(wake_at) <= self.now}
 
     def _plan(self) -> None:
-        """As the service at a start, and when the clock was set: nothing waits longer than if it were owed now."""
+        """As the service does at a start and when the clock was set: nothing waits longer than if it were owed now."""
         for number, one in enumerate(self.owed):
             notice = one.notice
             wait = max(self.routing.group_wait.get(notice.channel, AT_ONCE), notice.delay or AT_ONCE)
@@ -187,7 +189,7 @@ class _House:
     # --- judge
 
     def _rename(self) -> None:
-        """What a rule remembered under the name that it had before goes on under the new one."""
+        """Watches of a rule that was renamed go on under the new name."""
         new_names = {rule.was: rule.name for rule in self.ruleset.rules.values() if rule.was}
         for key, watch in list(self.watches.items()):
             renamed = key._replace(rule=new_names.get(key.rule, key.rule))
@@ -208,7 +210,8 @@ class _House:
         heard: dict[str, list[str]] = {}
         for channel, episode in self.heard:
             heard.setdefault(episode or "", []).append(channel)
-        judgement = judge(self.ruleset, self.routing, views, watches, self.told, self.now, heard)
+        audience = Audience(owed=self.owed_to, heard=heard)
+        judgement = judge(self.ruleset, self.routing, views, watches, self.now, audience)
         self.watches |= {watch.key: watch for watch in judgement.watches}
         for forgotten in judgement.forgotten:
             self.watches.pop(forgotten, None)
@@ -219,7 +222,7 @@ class _House:
         for notice in judgement.notices:
             change = changes[notice.change]
             self.owed.append(Owed(notice=notice, change=change))
-            channels = self.told.setdefault(change.episode or change.id, [])
+            channels = self.owed_to.setdefault(change.episode or change.id, [])
             channels += [notice.channel] if notice.channel not in channels else []
 
     def _view(self, reading: Reading) -> View:
@@ -235,7 +238,7 @@ class _House:
         return [one for one in self.owed if one.notice.channel == channel]
 
     def _goes_at(self, owed: Owed) -> datetime:
-        """When it is due and its channel is up."""
+        """The first instant at which it is due and its channel works."""
         moment = max(owed.notice.due_at, self.now)
         for stretch in sorted(self.down, key=lambda one: one.from_at):
             if stretch.channel == owed.notice.channel and stretch.from_at <= moment < stretch.until_at:

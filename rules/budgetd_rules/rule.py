@@ -1,6 +1,5 @@
-"""Rules: which meters to watch, at which level by which condition, and how long to wait before saying so."""
+"""Rules: which meters to watch, and by which conditions and after how long they are bad."""
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,15 +12,16 @@ from typing import Final
 from budgetd_rules.expressions import Expression, ExpressionError, compile_condition
 from budgetd_rules.kinds import FIELD_TYPES, KINDS, Kind
 from budgetd_rules.meters import Account, family
+from budgetd_rules.suggestions import suggest
 from budgetd_rules.values import ValueType
 
 EASE_FOR: Final = timedelta(hours=1)
-# Where a rule names no longest pause between two reminders: what is still bad is said once a year.
+# Where a rule limits the pause between reminders by nothing: what is still bad is told once a year at least.
 LONGEST_PAUSE: Final = timedelta(days=365)
 
 
 class Level(IntEnum):
-    """Ordered: the greater is the worse."""
+    """Ordered: a greater level is a worse one."""
 
     INFO = 0
     WARNING = 1
@@ -34,7 +34,7 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selector:
-    """What a rule watches; everything that is given must match, and texts are globs."""
+    """Which meters a rule watches. All that is given must match; texts are glob patterns."""
 
     kinds: frozenset[Kind] = frozenset()
     meter: str = "*"
@@ -55,7 +55,7 @@ class Selector:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clockwork:
-    """Remind every so often; the pause grows by `backoff` each time, up to `longest`."""
+    """Reminders at intervals, which grow by the factor `backoff` each time, up to `longest`."""
 
     every: timedelta
     backoff: Decimal = Decimal(1)
@@ -63,14 +63,14 @@ class Clockwork:
 
     def pause(self, reminders: int) -> timedelta:
         ceiling = self.longest or max(self.every, LONGEST_PAUSE)
-        # A thousand growths reach every ceiling, and more would overflow.
+        # A thousand steps reach any ceiling; more would overflow.
         growth = self.backoff ** min(reminders, 1000)
         return self.every * float(min(growth, Decimal(ceiling / self.every)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
-    """Remind as a field passes each of these: falling ones when it is at or below, rising ones at or above."""
+    """A reminder as the field `each` passes each step: falling steps at or below it, rising ones at or above."""
 
     each: str
     steps: tuple[Decimal, ...]
@@ -81,7 +81,7 @@ class Steps:
         return frozenset(step for step in self.steps if (value <= step if falling else value >= step))
 
 
-# The fields that get worse upwards: a single step does not show which way its field goes.
+# The fields that get worse as they rise: a single step does not show its direction.
 _RISING: Final = frozenset(
     {
         "amount",
@@ -99,9 +99,10 @@ _RISING: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """`clear` and `sustain` (the config's `for`) hold one entry a level where they say anything of it.
+    """A rule with its conditions compiled.
 
-    `was` is the name that it had before: what the rule remembers under that goes on under this one.
+    `clear` and `sustain` (`for` in the config) have an entry for each level that they apply to. `was` is the rule's
+    former name, under which its watches may still be stored.
     """
 
     name: str
@@ -119,7 +120,7 @@ class Rule:
     own_names: frozenset[str] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        """`names` is every field that the rule reads, `own_names` without those of the account's other meters."""
+        """`names` are all fields that the rule reads, `own_names` those of the meter itself, without `turns.used`."""
         conditions = [*self.levels.values(), *self.clear.values(), *([self.unless] if self.unless else [])]
         stepped = {self.remind.each} if isinstance(self.remind, Steps) else set()
         names = frozenset(stepped).union(self.on_change, *(condition.names for condition in conditions))
@@ -127,7 +128,7 @@ class Rule:
         object.__setattr__(self, "own_names", frozenset(name for name in names if "." not in name))
 
     def watches(self, account: Account, meter: str, kind: Kind) -> bool:
-        """Selected, of a kind that has every field the rule reads, and not judged at another account already."""
+        """Whether it selects the meter, the kind has every field that it reads, and it is judged at this account."""
         return self.on.matches(account, meter, kind) and self.fits(kind) and account.judges(kind)
 
     def fits(self, kind: Kind) -> bool:
@@ -150,7 +151,7 @@ class RuleText:
 
 
 class RuleError(ValueError):
-    """What is wrong with a rule: pairs of a key and one line about it."""
+    """What is wrong with a rule: pairs of a key and one line."""
 
     def __init__(self, problems: Iterable[tuple[str, str]]) -> None:
         self.problems = tuple(problems)
@@ -211,7 +212,7 @@ def _fields(kinds: frozenset[Kind]) -> frozenset[str]:
 
 
 def _missing(expression: Expression, kinds: frozenset[Kind]) -> Iterable[str]:
-    """A line for each name that a selected kind lacks, or one where no kind has them all together."""
+    """A line for each name that a selected kind lacks, or one if no kind has all of them."""
     own = sorted(name for name in expression.names if "." not in name)
     for name in own:
         yield from _lacking(name, kinds)
@@ -220,20 +221,17 @@ def _missing(expression: Expression, kinds: frozenset[Kind]) -> Iterable[str]:
 
 
 def _lacking(name: str, kinds: frozenset[Kind]) -> Iterable[str]:
-    """A line where a selected kind has no such field; where no kind is selected, where none has it."""
+    """A line if a selected kind has no such field or, where no kind is selected, if none has."""
     lacking = sorted(kind for kind in kinds or KINDS if name not in KINDS[kind].all)
     if lacking and (kinds or len(lacking) == len(KINDS)):
-        near = difflib.get_close_matches(name, _fields(kinds), n=1)
-        hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(_fields(kinds)))}"
+        hint = suggest(name, _fields(kinds)) or f"; there are {', '.join(sorted(_fields(kinds)))}"
         yield f"{name} is no field of {'the kind ' + ' or '.join(lacking) if kinds else 'any kind'}{hint}"
 
 
 def _wrong_steps(steps: Steps, kinds: frozenset[Kind]) -> Iterable[str]:
     numbers = [name for name in sorted(_fields(kinds)) if FIELD_TYPES[name] is ValueType.NUMBER]
     if steps.each not in numbers:
-        near = difflib.get_close_matches(steps.each, numbers, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        yield f"each = {steps.each!r} is no number of the watched kinds{hint}"
+        yield f"each = {steps.each!r} is no number of the watched kinds{suggest(steps.each, numbers)}"
     if not steps.steps:
         yield "steps are missing: name at least one, such as [30, 14, 7]"
     pairs = list(pairwise(steps.steps))

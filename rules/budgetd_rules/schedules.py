@@ -1,8 +1,7 @@
-"""Quiet hours: when a channel is not to be disturbed. They are wall clock in the channel's own zone.
+"""Quiet hours: when a channel is not to be disturbed, by the wall clock of the channel's own zone.
 
-A range belongs to the day on which it begins: `fri 20:00-07:00` ends on Saturday. Where the clock is put forward, a
-time that it leaves out is the first instant after the gap. Where it is put back, a time that comes twice begins a range
-at its first coming, and ends one at its second.
+A range belongs to the day on which it begins: `fri 20:00-07:00` ends on Saturday. A time that daylight saving skips is
+the first instant after the gap. A time that comes twice begins a range the first time, and ends one the second time.
 """
 
 import re
@@ -27,7 +26,7 @@ _EXPECTED: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """From `begin` to `end`, counted from the midnight of each day on which it begins: days of the week, or dates."""
+    """From `begin` to `end`, both counted from the midnight of the days on which it begins: weekdays, or dates."""
 
     begin: timedelta
     end: timedelta
@@ -54,33 +53,33 @@ class Quiet:
     zone: tzinfo = UTC
 
     def until(self, now: datetime) -> datetime | None:
-        """The end of the quiet of now, in UTC; what touches or overlaps is one stretch. None where it is audible."""
+        """When the present quiet hours end, in UTC; None outside of them. Ranges that touch or overlap are one."""
         end = now
         while (later := self._end_at(end)) > end:
             end = later
         return end if end > now else None
 
     def _end_at(self, instant: datetime) -> datetime:
-        """The latest end of the ranges that hold at this instant; without any, the instant itself."""
+        """The latest end of the ranges that the instant is in; without any, the instant itself."""
         today = instant.astimezone(self.zone).date()
-        # Tomorrow's may have begun where the clock was put back over midnight.
+        # If the clock was put back over midnight, tomorrow's may have begun already.
         days = [today + count * _DAY for count in (-1, 0, 1)]
         stretches = (one.beginning_on(day, self.zone) for one in self.ranges for day in days if one.begins_on(day))
         return max((end for begin, end in stretches if begin <= instant < end), default=instant)
 
     def reason(self, until: datetime, now: datetime) -> str:
-        """`quiet until 07:00 CET (Mon)`; more than some days ahead, by the date."""
+        """`quiet until 07:00 CET (Mon)`; with the date if it is more than six days ahead."""
         local = until.astimezone(self.zone)
         when = f"{local:%H:%M %Z (%a)}" if until - now < 6 * _DAY else moment(until, self.zone, now)
         return f"quiet until {when}"
 
 
 def instants(wall: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
-    """The first and the last instant at which the clock shows this; in a gap, both are the first one after it."""
+    """The first and the last instant at which the clock shows this time; in a gap, both are the first after it."""
     first, last = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     if first <= last:
         return first, last
-    # In a gap fold 0 counts with the offset from before it, and so lands after it; fold 1 the other way round.
+    # In a gap, fold 0 uses the offset from before the gap and so lands behind it; fold 1 lands before it.
     offset = first.astimezone(zone).utcoffset()
     while first - last > timedelta.resolution:
         middle = last + (first - last) // 2
@@ -136,7 +135,7 @@ def _dates(text: str) -> tuple[date, date]:
 
 
 def parse_weekdays(text: str) -> frozenset[int]:
-    """`sat-mon` goes over the end of the week; no text is every day."""
+    """`sat-mon` wraps around the end of the week; an empty text is every day."""
     first, dash, last = (text or "mon-sun").partition("-")
     if first not in WEEKDAYS or (dash and last not in WEEKDAYS):
         raise ValueError(f"expected one of {', '.join(WEEKDAYS)}, or two with - between them")
@@ -146,7 +145,7 @@ def parse_weekdays(text: str) -> frozenset[int]:
 
 
 def is_never_audible(ranges: Iterable[Range]) -> bool:
-    """Whether the days of the week leave no minute; dates pass."""
+    """Whether the weekly ranges leave no minute of the week; dates are no problem, because they pass."""
     quiet = set[int]()
     for one in ranges:
         for day in one.weekdays:

@@ -1,7 +1,7 @@
-"""What a channel is owed, settled into the lines that are worth sending now.
+"""Settlement: from the notices that a channel is owed to the lines that are worth sending now.
 
-Between a change and its sending the world goes on: an episode worsens, resolves, or its rule is parked. So the
-notices of an episode become one line that tells the newest truth, or none, and each notice gets a reason.
+Between a change and its sending, an episode may worsen or resolve, or its rule may leave the config. So the notices of
+an episode become one line that tells its present state, or none, and each notice that is not sent gets a reason.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -11,15 +11,15 @@ from itertools import groupby
 from typing import Final
 
 from budgetd_rules.holds import Hold, Holds
-from budgetd_rules.judgement import OF_CONFIG, PARKED, QUIET, NoticeState
 from budgetd_rules.lines import Line, Owed, Settled, Settlement, Told
 from budgetd_rules.memory import ChangeKind, Episode, WatchKey
+from budgetd_rules.notices import OF_CONFIG, PARKED, QUIET, NoticeState
 from budgetd_rules.rule import Level
 from budgetd_rules.schedules import Quiet
 
 NO_HOLDS: Final = Holds()
 ALWAYS_AUDIBLE: Final = Quiet()
-# How often it is seen whether what is parked is over; that it is back is seen at once.
+# How often parked notices are settled again, in case their watch is over. If it is back, that is noticed at once.
 LOOK_AT_PARKED: Final = timedelta(days=1)
 
 
@@ -34,10 +34,10 @@ def settle(
     quiet: Quiet = ALWAYS_AUDIBLE,
     singly: bool = False,
 ) -> Settlement:
-    """All that waits or is held for one channel.
+    """Settles all that waits or is held for one channel.
 
-    `heard` are the episodes of which this channel was told something, or may have been, `parked` those whose rule or
-    account is not in the config. `singly` sends one line at a time, the least tried first, so that a message which the
+    `heard` are the episodes of which this channel was told something, or may have been; `parked` those whose rule or
+    account is not in the config. `singly` sends one line at a time, the least tried first, so that a line that the
     service refuses does not hold back the others.
     """
     lines: list[Line] = []
@@ -68,8 +68,9 @@ def settle(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Subject:
-    """What is told as one: an episode, or a thing noted. `due` and `early` are oldest first; what is early escalates,
-    and is not to be told yet: only with what is told of the episode anyway.
+    """What is told together: the notices of an episode, or one of a noted change; oldest first.
+
+    `early` are escalations whose time has not come. They are told early only if something else of the episode is.
     """
 
     episode: Episode | None
@@ -95,7 +96,7 @@ class _Subject:
 def _subjects(
     owed: Iterable[Owed], episodes: Mapping[str, Episode], heard: frozenset[str], now: datetime
 ) -> Iterator[_Subject]:
-    """Those of which something is due."""
+    """The subjects that have a notice due."""
     for name, group in groupby(sorted(owed, key=_place), key=_name):
         notices = tuple(group)
         due = tuple(one for one in notices if not one.notice.is_early(now))
@@ -109,7 +110,7 @@ def _name(owed: Owed) -> str:
 
 
 def _place(owed: Owed) -> tuple[str, int, str]:
-    """By the change's number in its episode, not by its time: the clock may have been set back in between."""
+    """By the change's number in its episode, not by its time: the clock may have been set back since."""
     return _name(owed), len(owed.change.id), owed.change.id
 
 
@@ -117,7 +118,7 @@ def _place(owed: Owed) -> tuple[str, int, str]:
 
 
 def _silence(due: Iterable[Owed], silence: Hold) -> list[Settled]:
-    """Those that it does not hold already."""
+    """Holds those that it does not hold already."""
     comment = f": {silence.comment}" if silence.comment else ""
     return [
         Settled(
@@ -133,7 +134,7 @@ def _silence(due: Iterable[Owed], silence: Hold) -> list[Settled]:
 
 
 def _keep_quiet(due: Iterable[Owed], until: datetime, reason: str) -> list[Settled]:
-    """Those that are not held until then already."""
+    """Holds those that are not held until then already."""
     return [
         Settled(notice=one.notice.id, state=NoticeState.HELD, reason=reason, hold=QUIET, due_at=until)
         for one in due
@@ -142,7 +143,7 @@ def _keep_quiet(due: Iterable[Owed], until: datetime, reason: str) -> list[Settl
 
 
 def _park(due: Iterable[Owed], now: datetime) -> list[Settled]:
-    """As the watch: if it comes back no worse, it goes on silently, so what was not told yet must not be forgotten."""
+    """Holds them like their watch: if that comes back no worse it goes on silently, and they are still to be told."""
     reason = "parked: its rule or account is not in the config"
     until = now + LOOK_AT_PARKED
     return [
@@ -153,7 +154,7 @@ def _park(due: Iterable[Owed], now: datetime) -> list[Settled]:
 
 
 def _breaks_through(line: Line) -> bool:
-    """Through quiet hours: what opens at critical or worsens to it, and with it all that they held of its episode."""
+    """Whether it is told in quiet hours, with all that they held of its episode: it opens at critical or becomes so."""
     return line.told in (Told.OPENED, Told.WORSENED) and line.level is Level.CRITICAL
 
 
@@ -165,7 +166,7 @@ def _drop(owed: Owed, reason: str) -> Settled:
 
 
 def _drop_singly(subject: _Subject, holds: Holds) -> list[Settled]:
-    """The reminders and escalations that are of no use any more."""
+    """Drops the reminders and escalations that are no longer of use."""
     episode = subject.episode
     if episode is None:
         return []
@@ -190,7 +191,7 @@ def _why_not(one: Owed, episode: Episode, *, acked: bool) -> str | None:
 
 
 def _tell(subject: _Subject) -> Line | str:
-    """The line that tells the newest truth, or why there is nothing to tell."""
+    """The line that tells the present state, or the reason why there is nothing to tell."""
     if not subject.due:
         return "nothing to tell"
     episode = subject.episode
@@ -214,7 +215,7 @@ def _tell_open(subject: _Subject, changes: Mapping[ChangeKind, Owed]) -> Line | 
 
 
 def _tell_ended(subject: _Subject, resolved: Owed) -> Line | str:
-    """Who heard that it began hears that it is over; who did not hears both at once, unless it was silenced."""
+    """A channel that heard of the beginning hears of the end; another hears of both at once, unless it was silenced."""
     if subject.is_heard:
         return _line(Told.RESOLVED, subject, resolved)
     if any(one.notice.state is NoticeState.HELD and one.notice.hold not in OF_CONFIG for one in subject.due):
@@ -224,7 +225,7 @@ def _tell_ended(subject: _Subject, resolved: Owed) -> Line | str:
     return "resolved, and never told"
 
 
-# Who has not heard of the opening hears of it, at the level of now; a worsening is news over a reminder.
+# Of several kinds of change, the first of these is told: an unheard opening, then a worsening, then a reminder.
 _NEWS = (
     (ChangeKind.OPENED, Told.OPENED),
     (ChangeKind.WORSENED, Told.WORSENED),
@@ -234,7 +235,7 @@ _NEWS = (
 
 def _line(told: Told, subject: _Subject, telling: Owed) -> Line:
     owed = sorted((*subject.due, *subject.early), key=_place)
-    # A reminder that came meanwhile adds nothing: what may have arrived is what it reminds of.
+    # A later reminder adds nothing to what may have arrived already.
     said = next((one for one in reversed(owed) if one.change.kind is not ChangeKind.REMINDED), owed[-1])
     return Line(
         told=told,

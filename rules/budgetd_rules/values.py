@@ -1,11 +1,11 @@
-"""What a field can hold, and how it computes: numbers, and the two things that are not numbers.
+"""Values of fields and how to compute with them: numbers, and two things that are none.
 
 *Unknown* is what the vendor did not say: arithmetic with it is unknown, and so is a comparison.
 *Unlimited* is larger than every number, so that "no limit" never needs a made-up one.
 """
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Context, Decimal
 from enum import Enum, StrEnum
@@ -40,6 +40,19 @@ class ValueType(StrEnum):
     TEXT = "text"
     TIME = "time"
     NUMBERS = "numbers"
+
+    @property
+    def noun(self) -> str:
+        return _NOUNS[self]
+
+
+_NOUNS: Final[Mapping[ValueType, str]] = {
+    ValueType.NUMBER: "a number",
+    ValueType.BOOL: "true or false",
+    ValueType.TEXT: "text",
+    ValueType.TIME: "a time",
+    ValueType.NUMBERS: "a list of numbers",
+}
 
 
 # No traps: a division by zero or an overflow becomes NaN or infinity, and `_finite` makes that unknown.
@@ -111,11 +124,6 @@ def compare(holds: Callable[[Any, Any], bool], left: Number, right: Number) -> T
         return holds(left, right)
     # Unlimited beside a number, or beside itself: only the order of the two counts.
     return holds(left is UNLIMITED, right is UNLIMITED)
-
-
-def is_true(truth: Truth) -> bool:
-    """Definitely true: unknown is not."""
-    return truth is True
 
 
 def percent(part: Number, whole: Number) -> Number:

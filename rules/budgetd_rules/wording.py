@@ -1,4 +1,4 @@
-"""Values, moments and meters in words."""
+"""Values, times and meters in words."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -8,8 +8,8 @@ from typing import Final
 
 from budgetd_rules.kinds import Kind
 from budgetd_rules.meters import View
-from budgetd_rules.ourselves import CONFIG, JUDGING, OURSELVES, STORE, channel_of
-from budgetd_rules.supplied import harmless
+from budgetd_rules.own_account import CONFIG, JUDGING, OWN_NAME, STORE, channel_of
+from budgetd_rules.sanitizing import harmless
 from budgetd_rules.values import UNKNOWN, Unknown, Unlimited, Value
 
 
@@ -61,7 +61,7 @@ def _subscription(view: View, zone: tzinfo, now: datetime) -> str:
 
 
 def _term(view: View, zone: tzinfo, now: datetime) -> str:
-    """When it ends; where nobody says so, what it is, or when it was last paid for."""
+    """When it ends; if that is unknown, the plan, or when it was last paid."""
     plan, since = view.fields["plan"], view.fields["days_since_payment"]
     if view.fields["days_until_expiry"] is UNKNOWN and plan is not UNKNOWN:
         return f"is {show(plan)}"
@@ -89,7 +89,7 @@ def _cap(view: View, _zone: tzinfo, _now: datetime) -> str:
 
 
 def _connection(view: View, _zone: tzinfo, _now: datetime) -> str:
-    if view.key.account == OURSELVES:
+    if view.key.account == OWN_NAME:
         return _own(view)
     cause, failures = view.fields["cause"], view.fields["failures"]
     if failures is UNKNOWN:
@@ -104,7 +104,7 @@ def _times(failures: Value) -> str:
 
 
 def _own(view: View) -> str:
-    """Of budgetd itself: a channel, the config or the store."""
+    """A meter of budgetd itself: a channel, the config or the store."""
     channel, failures = channel_of(*view.key), view.fields["failures"]
     if channel is None:
         fine, failing = _OWN.get(view.key.meter, (f"{view.key.meter} works", f"{view.key.meter} fails"))
@@ -144,7 +144,7 @@ def _number(view: View, value: Value) -> str:
 
 
 def _cents(value: Decimal) -> str:
-    """12.30, where a vendor's JSON says 12.3; a price of 0.0045 keeps all its digits, and 500 stays 500."""
+    """12.3 becomes 12.30; a price of 0.0045 keeps all its digits, and 500 stays 500."""
     whole, point, cents = show(value).partition(".")
     return f"{whole}.{cents.rstrip('0').ljust(2, '0')}" if point else whole
 
@@ -159,7 +159,7 @@ _AMOUNTS: Final = frozenset(
 
 
 def show_field(view: View | None, name: str, value: Value) -> str:
-    """A field's value: an amount of money with its currency, all else as it is."""
+    """A field's value; amounts of money have their currency."""
     if view is not None and name in _AMOUNTS and isinstance(value, Decimal) and _is_money(view):
         return _amount(view, value)
     return show(value)
@@ -177,7 +177,7 @@ def _in_days(view: View, count: str, date: str, ahead: str, behind: str, zone: t
     on = f" ({moment(at, zone, now)})" if isinstance(at, datetime) else ""
     number = _days(abs(days))
     if days == 0:
-        # Derived from a date, nothing is left: over, for less than a day. A vendor that counts nought means today.
+        # Where we derived 0 from a date, it ended less than a day ago. A vendor that says 0 means today.
         is_over = isinstance(at, datetime) and at <= now
         return f"{behind} less than a day ago{on}" if is_over else f"{ahead} today{on}"
     return f"{ahead} in {number}{on}" if days > 0 else f"{behind} {number} ago{on}"
@@ -191,7 +191,7 @@ def _days(count: Decimal) -> str:
 
 
 def show(value: Value) -> str:
-    """A value for people: 36,462.14; unknown and unlimited by name; at most four decimals, cut and not rounded."""
+    """A value for people: 36,462.14, `unknown`, `unlimited`; at most four decimals, truncated and not rounded."""
     if isinstance(value, Unknown | Unlimited):
         return str(value.value)
     if isinstance(value, bool):
@@ -202,7 +202,7 @@ def show(value: Value) -> str:
 
 
 def show_percent(share: Decimal) -> str:
-    """Cut to a tenth: 4.96 is shown as 4.9, never as a 5.0 that the threshold below 5 would seem to contradict."""
+    """Truncated to a tenth: 4.96 is shown as 4.9, because 5.0 would seem to contradict a rule such as `< 5`."""
     if abs(share) >= _HUGE:
         return "a huge share"
     return f"{_unsigned_zero(share.quantize(Decimal('0.1'), rounding=ROUND_DOWN)):,f} %"
@@ -224,7 +224,7 @@ def _unsigned_zero(number: Decimal) -> Decimal:
 
 
 def moment(at: datetime, zone: tzinfo, now: datetime) -> str:
-    """In the reader's zone, and no more of it than is needed: 14:05 CET today, 3 Jan 2027 14:05 CET else."""
+    """In the reader's zone: 14:05 CET if it is today, else 3 Jan 2027 14:05 CET."""
     try:
         local = at.astimezone(zone)
     except OverflowError:  # a vendor's "never" is the calendar's last second, and in the east that is a day further

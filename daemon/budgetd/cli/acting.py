@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from budgetd import views
+from budgetd import json_shapes
 from budgetd.cli.holding import appendable, who
 from budgetd.cli.invocation import (
     ConfigOption,
@@ -23,7 +23,7 @@ from budgetd.collect.acting import Acted, Ending, act, read_args
 from budgetd.collect.plans import Action
 from budgetd.collect.provider import Provider
 from budgetd.collect.sources import Source
-from budgetd.collect.templates import Known
+from budgetd.collect.templates import TemplateValue
 from budgetd.credentials import SecretUnavailableError
 from budgetd.errors import BudgetdError, UsageError
 from budgetd.http import Client
@@ -68,7 +68,9 @@ def start_action(
     _start(outline, source, wanted, read, as_json=as_json)
 
 
-def _start(outline: Outline, source: Source, action: Action, args: Mapping[str, Known], *, as_json: bool) -> None:
+def _start(
+    outline: Outline, source: Source, action: Action, args: Mapping[str, TemplateValue], *, as_json: bool
+) -> None:
     recorded = {name: value for name, value in args.items() if not action.args[name].secret}
     started = Started(account=source.account, action=action.name, args=recorded, by=who(), at=read_clock())
     with appendable(outline, makes=True) as db:
@@ -81,7 +83,7 @@ def _start(outline: Outline, source: Source, action: Action, args: Mapping[str, 
     _report(action, acted, as_json=as_json)
 
 
-async def _act(source: Source, action: Action, args: Mapping[str, Known]) -> Acted:
+async def _act(source: Source, action: Action, args: Mapping[str, TemplateValue]) -> Acted:
     client = Client()
     try:
         return await act(source, action, args, client, read_clock())
@@ -148,7 +150,7 @@ def _ask_secret(name: str, what: str) -> str:
         raise UsageError(f"{name}: standard input: is not UTF-8 text") from error
 
 
-def _confirm(what: str, action: Action, args: Mapping[str, Known]) -> None:
+def _confirm(what: str, action: Action, args: Mapping[str, TemplateValue]) -> None:
     if not sys.stdin.isatty():
         raise UsageError("there is no terminal to ask on: add --yes to start it without a question")
     shown = ", ".join(f"{name} {'***' if action.args[name].secret else value}" for name, value in args.items())
@@ -161,7 +163,9 @@ def _confirm(what: str, action: Action, args: Mapping[str, Known]) -> None:
 
 def _list_possible(provider: Provider, account: str, as_json: bool) -> None:
     if as_json:
-        print_json([views.action_json(action.name, action.title, action.args) for action in provider.actions.values()])
+        print_json(
+            [json_shapes.action_json(action.name, action.title, action.args) for action in provider.actions.values()]
+        )
         return
     if not provider.actions:
         print(f"{provider.title} offers nothing to start")
@@ -176,7 +180,7 @@ def _list_started(outline: Outline, as_json: bool) -> None:
     db = database.open_for_reading(outline.config.state)
     found = actions.load_actions(db) if db else []
     if as_json:
-        print_json([views.started_json(one) for one in found])
+        print_json([json_shapes.started_json(one) for one in found])
     elif found:
         make_printer(outline, read_clock()).started(found)
     else:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from budgetd import log, views
+from budgetd import json_shapes, log
 from budgetd.advice import programs, twins, warnings
 from budgetd.cli.acting import start_action
 from budgetd.cli.channels import channels_app
@@ -41,7 +41,7 @@ from budgetd.errors import UsageError
 from budgetd.http import Client
 from budgetd.judge import views_of
 from budgetd.planning import Outline, Plan, make_outline, make_plan, make_sources
-from budgetd.sameness import key_of
+from budgetd.same_as import key_of
 from budgetd.service import Service
 from budgetd.store import database
 from budgetd.store import status as stored
@@ -49,7 +49,7 @@ from budgetd.store.pulse import load_heartbeat
 from budgetd.store.status import AccountStatus, ChannelStatus, Status
 from budgetd.wiring import wire
 from budgetd_rules.meters import View, family, view
-from budgetd_rules.ourselves import ACCOUNT, OURSELVES
+from budgetd_rules.own_account import OWN_ACCOUNT, OWN_NAME
 from budgetd_rules.polls import Poll
 
 app = typer.Typer(
@@ -142,7 +142,7 @@ def poll(
     known = outline.accounts
     seen = [(one, [view(reading, now, known[one.account].stale_after) for reading in one.readings]) for one in polls]
     if as_json:
-        print_json([views.poll_json(one, viewed) for one, viewed in seen])
+        print_json([json_shapes.poll_json(one, viewed) for one, viewed in seen])
     else:
         printer = make_printer(outline, now)
         for one, viewed in seen:
@@ -174,8 +174,8 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     accounts = [
         (found.accounts.get(name) or AccountStatus(name=name), account) for name, account in outline.accounts.items()
     ]
-    if troubled := _in_trouble(found.accounts.get(OURSELVES)):
-        accounts.append((troubled, ACCOUNT))
+    if troubled := _in_trouble(found.accounts.get(OWN_NAME)):
+        accounts.append((troubled, OWN_ACCOUNT))
     readings = [reading for one, _ in accounts for reading in one.readings]
     viewed = views_of(db, outline.ruleset, readings, now) if db else {}
     channels = [found.channels.get(name) or ChannelStatus(name=name) for name in outline.routing.group_wait]
@@ -185,12 +185,12 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     heartbeat, last_beat = outline.config.file.daemon.heartbeat, load_heartbeat(db) if db else None
     if as_json:
         shapes = [
-            views.account_json(one, account.provider, account.same_as, viewed.get(one.name, {}).values())
+            json_shapes.account_json(one, account.provider, account.same_as, viewed.get(one.name, {}).values())
             for one, account in accounts
         ]
-        told = [views.channel_json(one, quiet.get(one.name), coming.get(one.name)) for one in channels]
-        beats = views.heartbeat_json(last_beat) if heartbeat else None
-        print_json(views.status_json(shapes, found.episodes, told, beats))
+        told = [json_shapes.channel_json(one, quiet.get(one.name), coming.get(one.name)) for one in channels]
+        beats = json_shapes.heartbeat_json(last_beat) if heartbeat else None
+        print_json(json_shapes.status_json(shapes, found.episodes, told, beats))
         return
     printer = make_printer(outline, now)
     if db is None:
@@ -262,7 +262,7 @@ def episodes(
     if episode is not None and not found:
         raise UsageError(f"no episode's id begins with {episode!r}; `budgetd episodes --all` lists them")
     if as_json:
-        print_json([views.course_json(one) for one in found])
+        print_json([json_shapes.course_json(one) for one in found])
         return
     printer = make_printer(outline, now)
     if episode is not None:

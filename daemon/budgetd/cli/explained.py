@@ -16,7 +16,7 @@ from budgetd_rules.judgement import KEEP_PARKED
 from budgetd_rules.kinds import KINDS, Kind
 from budgetd_rules.memory import ChangeKind, Episode, Watch
 from budgetd_rules.meters import MeterKey, Reading, View, view
-from budgetd_rules.supplied import harmless
+from budgetd_rules.sanitizing import harmless
 from budgetd_rules.values import UNKNOWN, Value
 from budgetd_rules.wording import describe, moment, show
 

@@ -19,7 +19,7 @@ from budgetd.cli.invocation import (
 )
 from budgetd.durations import parse_positive_duration
 from budgetd.errors import UsageError
-from budgetd.explanation_views import explanation_json, history_json
+from budgetd.explanation_shapes import explanation_json, history_json
 from budgetd.judge import views_of
 from budgetd.planning import Outline
 from budgetd.store import database
@@ -31,10 +31,10 @@ from budgetd_rules.explanation import explain as explain_watches
 from budgetd_rules.holds import Holds
 from budgetd_rules.kinds import KINDS, Kind
 from budgetd_rules.meters import Account, MeterKey, family
-from budgetd_rules.ourselves import OURSELVES, own_meters
+from budgetd_rules.own_account import OWN_NAME, own_meters
 from budgetd_rules.polls import CONNECTION
 from budgetd_rules.rule import Selector
-from budgetd_rules.sending import Escalation
+from budgetd_rules.sending_gates import Escalation
 
 
 def explain(
@@ -74,7 +74,7 @@ def _worth_showing(explained: tuple[Explanation, ...]) -> tuple[Explanation, ...
 
 def _require_account(account: str, outline: Outline) -> None:
     """One that is enabled, or budgetd itself."""
-    if account != OURSELVES:
+    if account != OWN_NAME:
         require_accounts([account], outline)
 
 
@@ -89,8 +89,7 @@ def _load(outline: Outline, rule: str, account: str, now: datetime) -> tuple[Sto
     known = Known(
         views=views.get(account, {}),
         watches=found.memory.watches,
-        told=found.memory.told,
-        heard=found.memory.heard,
+        audience=found.memory.audience,
         escalations={meter: tuple(_escalations(notices)) for meter, notices in found.notices.items()},
         holds=Holds.at(now, found.holds, outline.ruleset.accounts),
     )
@@ -123,7 +122,7 @@ def _kinds(outline: Outline, rule: str, account: str, known: Known) -> dict[str,
 
 def _provided(outline: Outline, account: str) -> dict[str, tuple[Kind, str]]:
     """meter, or family of meters -> kind and unit."""
-    if account == OURSELVES:
+    if account == OWN_NAME:
         return dict.fromkeys(own_meters(outline.routing.group_wait), (Kind.CONNECTION, ""))
     provider = outline.providers[outline.config.file.accounts[account].provider]
     meters = {meter.name: (meter.kind, meter.unit) for meter in provider.meters.values()}
@@ -174,7 +173,7 @@ def history(
 
 
 def _require_meter(meter: str, account: str, known: Collection[str]) -> None:
-    if account == OURSELVES:
+    if account == OWN_NAME:
         raise UsageError("of budgetd itself no history is kept: see `budgetd episodes --all`")
     if meter == CONNECTION:
         raise UsageError(

@@ -20,7 +20,7 @@ from budgetd.http import Client
 from budgetd.planning import Outline, make_sources
 from budgetd.validation import did_you_mean
 from budgetd_rules.meters import View, view
-from budgetd_rules.ourselves import OURSELVES
+from budgetd_rules.own_account import OWN_NAME
 from budgetd_rules.polls import Poll
 
 FEW = 15
@@ -111,7 +111,7 @@ def _name_account(wish: Wish, provider: Provider, taken: Collection[str]) -> str
     def read(name: str) -> str:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
             raise ValueError("a name has letters, digits, dots, dashes and underscores, and begins with no sign")
-        if name in taken or name == OURSELVES:
+        if name in taken or name == OWN_NAME:
             raise ValueError(f"{name} is taken; choose another")
         return name
 

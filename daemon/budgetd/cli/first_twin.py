@@ -9,7 +9,7 @@ from budgetd.cli.invocation import load_identities
 from budgetd.cli.wishes import Wish
 from budgetd.errors import ConfigError
 from budgetd.planning import Outline, make_sources
-from budgetd.sameness import find_twins, key_of
+from budgetd.same_as import find_twins, key_of
 
 
 def settle_twin(wish: Wish, tried: Tried, outline: Outline) -> Tried:

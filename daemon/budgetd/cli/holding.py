@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from budgetd import views
+from budgetd import json_shapes
 from budgetd.cli.invocation import (
     ConfigOption,
     JsonOption,
@@ -29,7 +29,7 @@ from budgetd.validation import did_you_mean
 from budgetd_rules.holds import Hold, HoldKind
 from budgetd_rules.memory import Episode
 from budgetd_rules.meters import family
-from budgetd_rules.ourselves import OURSELVES, own_meters
+from budgetd_rules.own_account import OWN_NAME, own_meters
 from budgetd_rules.polls import CONNECTION
 from budgetd_rules.wording import moment
 
@@ -101,7 +101,7 @@ def silence(
         raise UsageError("give --rule, --account, --meter or --label; for everything there is --account '*'")
     if rule is not None and not _is_pattern(rule):
         require_rule(rule, outline)
-    if account not in (None, OURSELVES) and not _is_pattern(account):
+    if account not in (None, OWN_NAME) and not _is_pattern(account):
         require_accounts([account], outline)
     if meter is not None and not _is_pattern(meter):
         families = {name for one in outline.accounts.values() for name in outline.providers[one.provider].meters}
@@ -137,7 +137,7 @@ def list_holds(
     db = database.open_for_reading(outline.config.state)
     found = holds.load_holds(db, now, ended_too=ended_too) if db else []
     if as_json:
-        print_json([views.hold_json(hold) for hold in found])
+        print_json([json_shapes.hold_json(hold) for hold in found])
     elif found:
         make_printer(outline, now).holds(found)
     else:

@@ -14,11 +14,11 @@ from typer.core import TyperArgument, TyperCommand
 
 from budgetd.cli.tables import Printer
 from budgetd.config import Config, load_config
+from budgetd.config_paths import find_config
 from budgetd.errors import StoreError, UsageError
 from budgetd.planning import Outline, make_outline
 from budgetd.store import database, status
 from budgetd.validation import did_you_mean
-from budgetd.whereabouts import find_config
 
 ConfigOption = Annotated[
     Path | None,
@@ -110,7 +110,7 @@ def make_console() -> Console:
     return Console(width=None if fits else WIDTH_OF_A_PIPE, markup=False, emoji=False, highlight=False)
 
 
-def print_json(shape: Any) -> None:  # noqa: ANN401 - whatever JSON has
+def print_json(shape: object) -> None:
     print(json.dumps(shape, indent=2, ensure_ascii=not (sys.stdout.encoding or "").lower().startswith("utf")))
 
 

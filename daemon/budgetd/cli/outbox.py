@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from budgetd import views
+from budgetd import json_shapes
 from budgetd.cli.holding import CommentOption, appendable, who
 from budgetd.cli.invocation import (
     ConfigOption,
@@ -20,9 +20,9 @@ from budgetd.cli.invocation import (
 from budgetd.errors import UsageError
 from budgetd.planning import Outline
 from budgetd.store import database
-from budgetd.store.outbox import Entry, load_entries
+from budgetd.store.outbox import OutboxEntry, load_entries
 from budgetd.store.requests import EVERYTHING, Request, RequestKind, add_requests
-from budgetd_rules.judgement import NoticeState
+from budgetd_rules.notices import NoticeState
 
 outbox_app: Final = typer.Typer(
     help="List what is still to be told, or could not be.",
@@ -52,7 +52,7 @@ def outbox(
     db = database.open_for_reading(outline.config.state)
     entries = load_entries(db, now - _LAST if settled_too else None) if db else []
     if as_json:
-        print_json([views.entry_json(entry) for entry in entries])
+        print_json([json_shapes.entry_json(entry) for entry in entries])
     elif entries:
         make_printer(outline, now).outbox(entries)
     else:
@@ -109,15 +109,15 @@ def drop(
     _tell(outline, found, "dropped")
 
 
-def _drop(entry: Entry, now: datetime, comment: str) -> Request:
+def _drop(entry: OutboxEntry, now: datetime, comment: str) -> Request:
     return Request(kind=RequestKind.DROP, target=entry.id, at=now, by=who(), comment=comment)
 
 
-def _named(entries: Sequence[Entry], notices: Sequence[str], channel: str | None) -> list[Entry]:
+def _named(entries: Sequence[OutboxEntry], notices: Sequence[str], channel: str | None) -> list[OutboxEntry]:
     """Those of the channel, or those of the ids; all, where neither is given."""
     if not notices:
         return [entry for entry in entries if channel in (None, entry.channel)]
-    found: dict[str, Entry] = {}
+    found: dict[str, OutboxEntry] = {}
     for given in notices:
         named = [entry for entry in entries if _is_whole(given, entry.id)]
         named = named or [entry for entry in entries if given and entry.id.startswith(given)]
@@ -134,7 +134,7 @@ def _is_whole(given: str, notice: str) -> bool:
     return notice == given or notice.startswith((f"{given}.", f"{given}@"))
 
 
-def _tell(outline: Outline, found: Sequence[Entry], done: str) -> None:
+def _tell(outline: Outline, found: Sequence[OutboxEntry], done: str) -> None:
     what = "1 notice" if len(found) == 1 else f"{len(found)} notices" if found else "nothing waits; a failing channel"
     is_running = database.is_daemon_running(outline.config.state)
     print(f"{what} will be {done} {'within a second' if is_running else 'when the daemon runs, which it does not'}")

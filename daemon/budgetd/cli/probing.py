@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from budgetd import views
+from budgetd import json_shapes
 from budgetd.cli.explained import Page
 from budgetd.cli.invocation import (
     ConfigOption,
@@ -54,7 +54,9 @@ def probe(
     stale_after = outline.accounts[account].stale_after
     viewed = [view(reading, now, stale_after) for reading in found.poll.readings]
     if as_json:
-        print_json(views.poll_json(found.poll, viewed) | {"requests": [_request_json(one) for one in found.requests]})
+        print_json(
+            json_shapes.poll_json(found.poll, viewed) | {"requests": [_request_json(one) for one in found.requests]}
+        )
     else:
         page = Page(make_console(), outline.zone, now)
         for one in found.requests:
@@ -147,7 +149,7 @@ def _rest(one: RequestSeen) -> Iterator[str]:
 # --- for scripts
 
 
-def _request_json(one: RequestSeen) -> views.Json:
+def _request_json(one: RequestSeen) -> json_shapes.Json:
     return {
         "request": one.name,
         "sent": [

@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from budgetd import views
+from budgetd import json_shapes
 from budgetd.cli.invocation import ConfigOption, JsonOption, make_console, print_json, read_clock, require_known
 from budgetd.cli.tables import Printer
 from budgetd.collect.provider import Provider, Shelf, load_shelf
+from budgetd.config_paths import default_config, find_config, own_providers
 from budgetd.drafts.addresses import read_address
 from budgetd.drafts.files import READABLE, require_free, write_file
 from budgetd.drafts.proposal import Proposal
@@ -20,7 +21,6 @@ from budgetd.drafts.provider_draft import draft_provider, read_sample
 from budgetd.drafts.provider_text import Wanted
 from budgetd.errors import ConfigError, UsageError
 from budgetd.http import MAX_BYTES
-from budgetd.whereabouts import default_config, find_config, own_providers
 
 
 class _ListByDefault(TyperGroup):
@@ -52,7 +52,7 @@ def list_providers(
     printer = Printer(make_console(), UTC, read_clock())
     if as_json:
         files = {name: str(file) for name, file in shelf.own.items()}
-        print_json([views.provider_json(one) | {"file": files.get(one.name)} for one in shown])
+        print_json([json_shapes.provider_json(one) | {"file": files.get(one.name)} for one in shown])
     elif name is None:
         printer.providers(shown)
     else:

@@ -14,13 +14,13 @@ from budgetd.cli.invocation import ConfigOption
 from budgetd.cli.wishes import SecretWish, Wish, read_params
 from budgetd.collect.provider import load_shelf
 from budgetd.config import Config, ConfigFile, load_config
+from budgetd.config_paths import default_config, own_providers
 from budgetd.drafts.config_text import AccountDraft, ChannelDraft, RuleDraft, added_text, config_text, draft_rules
 from budgetd.drafts.files import PRIVATE, require_writable, rewrite_file, write_file
 from budgetd.drafts.kept import write_kept
 from budgetd.drafts.trial import trial_config
 from budgetd.errors import BudgetdError, ConfigError, UsageError
 from budgetd.planning import make_channel, make_outline, make_sources
-from budgetd.whereabouts import default_config, own_providers
 from budgetd_rules.wording import show
 
 _Name = Annotated[str | None, typer.Option(metavar="NAME", help="The vendor; `budgetd providers` lists them.")]

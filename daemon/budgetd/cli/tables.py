@@ -13,17 +13,17 @@ from budgetd.collect.plans import Meter, Param
 from budgetd.collect.provider import Provider
 from budgetd.durations import format_duration
 from budgetd.store.actions import Started
-from budgetd.store.outbox import Entry
+from budgetd.store.outbox import OutboxEntry
 from budgetd.store.pulse import LastHeartbeat
 from budgetd.store.status import AccountStatus, ChannelStatus, EpisodeStatus, NoticeStatus
 from budgetd_rules.appointments import Report
 from budgetd_rules.holds import Hold, HoldKind
-from budgetd_rules.judgement import NoticeState
 from budgetd_rules.kinds import KINDS
 from budgetd_rules.meters import MeterKey, View, family
+from budgetd_rules.notices import NoticeState
 from budgetd_rules.polls import Outage, Poll
 from budgetd_rules.rule import Level
-from budgetd_rules.supplied import harmless, one_line
+from budgetd_rules.sanitizing import harmless, one_line
 from budgetd_rules.values import UNKNOWN
 from budgetd_rules.wording import describe, moment, show
 
@@ -176,7 +176,7 @@ class Printer:
         if last and last.problem:
             self.say(f"{last.problem} (at {self._when(last.checked_at)})", "bold red")
 
-    def outbox(self, entries: Iterable[Entry]) -> None:
+    def outbox(self, entries: Iterable[OutboxEntry]) -> None:
         table = make_table("notice", "what", "state", "since", "tries", "next try", "why, or the last error")
         for one in entries:
             state = Text(one.state, _STATE_STYLES.get(one.state, ""))
@@ -217,7 +217,7 @@ class Printer:
 _MOST_NAMED = 6
 
 
-def _what(one: Entry) -> str:
+def _what(one: OutboxEntry) -> str:
     if one.kind is None or one.meter is None:
         return one.report or ""
     level = f" {one.level.label}" if one.level is not None else ""

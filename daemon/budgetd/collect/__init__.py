@@ -1,1 +1,1 @@
-"""From a vendor's answers to readings."""
+"""Collecting: from the requests of a provider file to readings and outages."""

@@ -1,4 +1,4 @@
-"""An action carried out: one request that a person asked for. It is sent once, and never repeated by us."""
+"""Carrying out an action: one request that a person asked for, sent once and never repeated by us."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,12 +8,12 @@ from enum import StrEnum
 from typing import Final
 
 from budgetd.collect.bodies import read_body
-from budgetd.collect.failures import explain, find_cause, is_in_doubt
+from budgetd.collect.failures import describe_failure, find_cause, is_in_doubt
 from budgetd.collect.numbers import parse_number
-from budgetd.collect.paths import Path, PathError
+from budgetd.collect.paths import Path
 from budgetd.collect.plans import Action, Arg, Ask
 from budgetd.collect.sources import Source
-from budgetd.collect.templates import Known
+from budgetd.collect.templates import TemplateValue
 from budgetd.collect.texts import Redact, hide, one_line
 from budgetd.errors import UsageError
 from budgetd.http import Answer, Client, RequestFailedError
@@ -23,7 +23,7 @@ LONGEST_SHOWN: Final = 2000
 
 
 class Ending(StrEnum):
-    """How it ended; unknown where no answer came, or that of a server in trouble: it may be done all the same."""
+    """How it ended. Unknown: no answer came, or one of a server in trouble, but the vendor may have done it."""
 
     DONE = "done"
     REFUSED = "refused"
@@ -32,14 +32,14 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acted:
-    """`shown` is for the eyes of who asked: a payment link is as good as the money."""
+    """`shown` is only for the person who asked, and not recorded: a payment link is as good as money."""
 
     ending: Ending
     detail: str
     shown: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_args(action: Action, given: Mapping[str, str]) -> dict[str, Known]:
+def read_args(action: Action, given: Mapping[str, str]) -> dict[str, TemplateValue]:
     """What a person typed, checked. Raises UsageError, one line for the first thing that is wrong."""
     for name in given:
         if name not in action.args:
@@ -50,7 +50,7 @@ def read_args(action: Action, given: Mapping[str, str]) -> dict[str, Known]:
     return {name: _read_arg(name, arg, given[name].strip()) for name, arg in action.args.items()}
 
 
-def _read_arg(name: str, arg: Arg, text: str) -> Known:
+def _read_arg(name: str, arg: Arg, text: str) -> TemplateValue:
     if arg.type == "text":
         return text
     number = parse_number(text)
@@ -59,7 +59,9 @@ def _read_arg(name: str, arg: Arg, text: str) -> Known:
     return int(number)
 
 
-async def act(source: Source, action: Action, args: Mapping[str, Known], client: Client, now: datetime) -> Acted:
+async def act(
+    source: Source, action: Action, args: Mapping[str, TemplateValue], client: Client, now: datetime
+) -> Acted:
     """Raises SecretUnavailableError where there is no key to send, and UsageError where it can't be sent."""
     source = await source.keyring.current(now) if source.keyring else source
     redact = hide(*source.secrets, *(str(args[name]) for name, arg in action.args.items() if arg.secret))
@@ -78,18 +80,15 @@ def _read(source: Source, action: Action, answer: Answer, redact: Redact) -> Act
     cause = find_cause(source.provider, action.request, answer, document)
     if cause:
         ending = Ending.UNKNOWN if is_in_doubt(answer) else Ending.REFUSED
-        return Acted(ending=ending, detail=explain(source.provider, answer, document, cause, redact))
+        return Acted(ending=ending, detail=describe_failure(source.provider, answer, document, cause, redact))
     shown = {label: text for label, path in action.shows.items() if (text := _show(path, document))}
     missing = fault or ("it answered without what it was to show" if action.shows and not shown else "")
     return Acted(ending=Ending.DONE, detail=missing, shown=shown)
 
 
 def _show(path: Path, document: object) -> str:
-    """Whole, for a link that is cut leads nowhere."""
-    try:
-        found = path.search(document)
-    except PathError:
-        return ""
+    """In full: a link that is cut off leads nowhere."""
+    found = path.find(document)
     if isinstance(found, Decimal):
         return format(found, "f")
     return one_line(found, lambda text: text, LONGEST_SHOWN) if isinstance(found, str) else ""

@@ -1,4 +1,4 @@
-"""From the tables of a provider file to the plans of its actions: whether all that their templates name is given."""
+"""From the tables of a provider file to the plans of its actions. Checks that what their templates name is given."""
 
 from collections.abc import Iterator
 

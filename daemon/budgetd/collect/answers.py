@@ -1,4 +1,4 @@
-"""What the requests of one poll brought, each judged by itself: answered, absent or failed, and the values in it."""
+"""The replies to the requests of one poll, each classified by itself: answered, absent or failed; and their values."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Final
 
 from budgetd.collect.bodies import read_body, unwrap
-from budgetd.collect.failures import explain, find_cause, read_retry_after
+from budgetd.collect.failures import describe_failure, find_cause, read_retry_after
 from budgetd.collect.paths import Path, PathError
 from budgetd.collect.plans import RequestPlan, ValuePlan
 from budgetd.collect.provider import Provider
@@ -20,19 +20,20 @@ from budgetd_rules.values import UNKNOWN, Value, ValueType
 KEY: Final = "api_key"
 _LONGEST_DETAIL: Final = 500
 
-Outcome = Answer | RequestFailedError
+Reply = Answer | RequestFailedError
+"""What came of a request."""
 
 
 class State(Enum):
     ANSWERED = "answered"
     ABSENT = "absent"
-    """An optional request that the vendor has nothing to say to."""
+    """The vendor has nothing to say to an optional request."""
     FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """One request's answer. `document` is there where it was answered, `headers` wherever something came."""
+    """One request after its reply. `document` is set if it was answered, `headers` if anything came."""
 
     state: State
     document: object = None
@@ -41,7 +42,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """One poll being read, and what is wrong so far."""
+    """One poll while its answers are read, with the outages so far."""
 
     provider: Provider
     account: str
@@ -55,22 +56,22 @@ class Visit:
         self.outages.append(Outage(request=request, cause=cause, detail=detail))
 
 
-def judge(visit: Visit, plan: RequestPlan, outcome: Outcome) -> Seen:
-    if isinstance(outcome, RequestFailedError):
-        # Without a key no request goes out: they share one outage.
-        visit.blame(KEY if outcome.cause is Cause.CREDENTIAL else plan.name, outcome.detail, outcome.cause)
+def classify(visit: Visit, plan: RequestPlan, reply: Reply) -> Seen:
+    if isinstance(reply, RequestFailedError):
+        # Without a key no request is sent: they share one outage.
+        visit.blame(KEY if reply.cause is Cause.CREDENTIAL else plan.name, reply.detail, reply.cause)
         return Seen(state=State.FAILED)
-    headers = outcome.headers
-    visit.pauses.extend(read_retry_after(outcome, visit.now))
-    if plan.optional and outcome.status in (204, 403, 404):
+    headers = reply.headers
+    visit.pauses.extend(read_retry_after(reply, visit.now))
+    if plan.optional and reply.status in (204, 403, 404):
         return Seen(state=State.ABSENT, headers=headers)
-    document, fault = read_body(plan, outcome, visit.redact)
-    cause = find_cause(visit.provider, plan, outcome, document)
+    document, fault = read_body(plan, reply, visit.redact)
+    cause = find_cause(visit.provider, plan, reply, document)
     if cause:
-        visit.blame(plan.name, explain(visit.provider, outcome, document, cause, visit.redact), cause)
+        visit.blame(plan.name, describe_failure(visit.provider, reply, document, cause, visit.redact), cause)
         return Seen(state=State.FAILED, headers=headers)
     if fault:
-        visit.blame(plan.name, f"HTTP {outcome.status}: {fault}")
+        visit.blame(plan.name, f"HTTP {reply.status}: {fault}")
         return Seen(state=State.FAILED, headers=headers)
     if plan.optional and not document:
         return Seen(state=State.ABSENT, headers=headers)
@@ -87,7 +88,7 @@ def _unwrap(visit: Visit, plan: RequestPlan, document: object) -> object:
 
 
 def read_values(visit: Visit, plan: RequestPlan, seen: Seen) -> dict[str, Value]:
-    """All values of the request, those that it did not bring being unknown. Headers count in errors as well."""
+    """All values of the request; what it did not bring is unknown. Headers are read from errors too."""
     return {value.name: _read_value(visit, value, seen) for value in plan.values}
 
 
@@ -108,7 +109,7 @@ def find_raw(value: ValuePlan, seen: Seen) -> object:
 
 
 def has_any(values: Mapping[str, Value], lists: Iterable[Path], document: object) -> bool:
-    """Whether an answer had anything that was looked for: one without is of another shape than the file says."""
+    """Whether an answer has anything that was looked for. Otherwise the API has changed."""
     paths = list(lists)
     return (
         not (values or paths)
@@ -121,4 +122,4 @@ def _is_there(path: Path, document: object) -> bool:
     try:
         return path.search(document) is not None
     except PathError:
-        return True  # Whoever reads the list says what is wrong.
+        return True  # Reading the list will say what is wrong with it.

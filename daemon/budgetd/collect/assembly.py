@@ -1,4 +1,4 @@
-"""From the tables of a provider file to its plans: whether names, types and kinds fit each other."""
+"""From the tables of a provider file to its plans. Checks that names, types and kinds fit each other."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -10,19 +10,19 @@ from budgetd.collect.paths import PathError, compile_list_path, compile_path
 from budgetd.collect.plans import Each, FieldPlan, ItemPart, Meter, Within
 from budgetd.collect.request_plans import ITEM, RequestPlanner
 from budgetd.collect.tables import MeterTable, ProviderTable, WithinTable
-from budgetd.collect.values import NOUNS, Reader
+from budgetd.collect.values import Reader
 from budgetd.validation import did_you_mean
 from budgetd_rules.expressions import ExpressionError, compile_condition, compile_expression
 from budgetd_rules.kinds import FIELD_TYPES, KINDS, Kind
 from budgetd_rules.meters import MeterKey, Reading, view
 from budgetd_rules.values import UNKNOWN, Value, ValueType
 
-# In a path to what names an item, it stands for the name that an object has the item under.
+# In the `key` of a meter: the name under which an object holds the item.
 _KEY: Final = re.compile(r"\bkey\b")
 
 
 class Assembly:
-    """The plans of one file's tables, and in `problems` what is wrong with them, each with its key."""
+    """The plans of one provider file, and `problems`: a line with its key for all that is wrong."""
 
     def __init__(self, table: ProviderTable) -> None:
         self.problems: list[str] = []
@@ -67,13 +67,13 @@ class Assembly:
             return None
         plan = self._plan_expression(where, text, FIELD_TYPES[name], meter)
         if plan and plan.expression.type is not FIELD_TYPES[name]:
-            wanted, given = NOUNS[FIELD_TYPES[name]], NOUNS[plan.expression.type]
+            wanted, given = FIELD_TYPES[name].noun, plan.expression.type.noun
             self.problems.append(f"{where}: takes {wanted}, and {text.strip()} is {given}")
         return plan
 
     def _plan_expression(self, where: str, text: str, alone: ValueType | None, meter: MeterTable) -> FieldPlan | None:
-        """An item's parts declare no types: one that stands alone is of the type `alone`, the others are numbers, and
-        lists of them in a group.
+        """The parts of items have no declared types: one that is the whole text is of the type `alone`, all others are
+        numbers, and lists of numbers in a group.
 
         Without `alone` the text is a condition.
         """
@@ -118,7 +118,7 @@ class Assembly:
             return None
 
     def _list_values(self, plans: Iterable[FieldPlan]) -> frozenset[str]:
-        """Those that the expressions read, without the items' parts."""
+        """The values that the expressions read, without the parts of items."""
         return frozenset(name for plan in plans for name in plan.expression.names if name in self._values)
 
 
@@ -141,7 +141,7 @@ _SAMPLES: Final[Mapping[ValueType, Value]] = {
 
 
 def _list_given(kind: Kind, fields: Iterable[str]) -> frozenset[str]:
-    """The fields that are known when the vendor says all that it can: the core itself derives them, from a sample."""
+    """The fields that are known if the vendor gives all that is mapped, as the core derives them from a sample."""
     sample = {name: _SAMPLES[FIELD_TYPES[name]] for name in fields}
     now = datetime(2000, 1, 1, tzinfo=UTC)
     reading = Reading(key=MeterKey("", ""), kind=kind, unit="", as_of=now, fields=sample)

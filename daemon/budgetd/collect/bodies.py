@@ -1,4 +1,4 @@
-"""Bodies of answers: JSON, with every number a Decimal, and of the shape that was asked for."""
+"""Bodies of answers: JSON of the expected shape, in which every number is a Decimal."""
 
 import json
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ from budgetd.http import Answer
 
 
 def _join(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """JSON's parsers would take the last of two values under one name, and nobody knows which the vendor means."""
+    """Of two values under one name, Python's parser would take the last; but it is not known which one is meant."""
     table = dict(pairs)
     if len(table) < len(pairs):
         table |= {name: CONTRADICTION for name, value in pairs if table[name] != value}
     return table
 
 
-# NaN and infinity, which are no JSON, become floats: no reader takes one, so that only the value they are in is lost.
+# NaN and infinity, which are not JSON, become floats. No reader accepts those, so only their own value is lost.
 _DECODER: Final = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal, object_pairs_hook=_join)
 _SHAPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "object": ((dict,), "an object"),
@@ -29,7 +29,7 @@ _SHAPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
 
 
 def read_body(plan: RequestPlan, answer: Answer, redact: Redact) -> tuple[object, str]:
-    """The document, and what is wrong with it for an answer that is no failure."""
+    """The document, and what is wrong with it if the answer is no failure."""
     try:
         document = _parse(answer.body)
     except MalformedError as error:

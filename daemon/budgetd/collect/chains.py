@@ -1,4 +1,4 @@
-"""Requests that are made of what earlier ones brought."""
+"""Requests that need values from the answers to earlier ones."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -6,20 +6,20 @@ from typing import Final
 
 from budgetd.collect.answers import Seen, State, Visit, find_raw
 from budgetd.collect.plans import Ask, RequestPlan
-from budgetd.collect.templates import Known, tell_times
+from budgetd.collect.templates import TemplateValue, tell_times
 from budgetd.collect.texts import LONGEST
 from budgetd_rules.values import UNKNOWN, Value
 
-# In a path these lead elsewhere, quoted or not.
+# As steps of a path these lead elsewhere, even if they are quoted.
 _NO_STEPS: Final = frozenset({".", ".."})
 
 
 def prepare(visit: Visit, plan: RequestPlan, seen: Mapping[str, Seen], values: Mapping[str, Value]) -> Ask | State:
-    """The request, or the state that it is in unsent: that of a request that it waits for.
+    """The request, or its state if it can't be sent: that of the request whose values it needs.
 
-    What failed there is said there; what is missing in an answer is said once, whoever needs it.
+    If that failed, it has an outage already. A value that is missing in an answer is reported once, whoever needs it.
     """
-    found: dict[str, Known] = {}
+    found: dict[str, TemplateValue] = {}
     for name, source in plan.needs.items():
         if seen[source].state is not State.ANSWERED:
             return seen[source].state
@@ -31,14 +31,14 @@ def prepare(visit: Visit, plan: RequestPlan, seen: Mapping[str, Seen], values: M
     return Ask(plan=plan, found={**found, **tell_times(plan.times, visit.now)})
 
 
-def _tell(value: Value) -> Known | None:
+def _tell(value: Value) -> TemplateValue | None:
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else None
-    # One that was too long was cut.
+    # A text that reaches the limit was cut.
     return value if isinstance(value, str) and len(value) < LONGEST and value not in _NO_STEPS else None
 
 
-def _is_whole(visit: Visit, seen: Seen, name: str, value: Known) -> bool:
+def _is_whole(visit: Visit, seen: Seen, name: str, value: TemplateValue) -> bool:
     """A text was made fit to print: the id of something else, if it had a line break in it, or our key."""
     plan = next(plan for request in visit.provider.requests for plan in request.values if plan.name == name)
     raw = find_raw(plan, seen)

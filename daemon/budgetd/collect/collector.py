@@ -55,7 +55,7 @@ class Collector:
     ) -> None:
         self._db, self._worker, self._client, self._accounts = db, worker, client, accounts
         self._spawn, self._call_finished = spawn, finished
-        self._hosts = {name: urlsplit(one.source.draft.base).netloc for name, one in accounts.items()}
+        self._hosts = {name: urlsplit(one.source.maker.base).netloc for name, one in accounts.items()}
         self._in_flight: dict[str, asyncio.Task[None]] = {}
         self._finished: list[Finished] = []
         self.is_behind = False

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from budgetd.collect.answers import Outcome, Seen, State, Visit, has_any, judge, read_values
+from budgetd.collect.answers import Reply, Seen, State, Visit, classify, has_any, read_values
 from budgetd.collect.chains import prepare
 from budgetd.collect.pages import Pages
 from budgetd.collect.plans import Ask, RequestPlan
@@ -24,7 +24,7 @@ from budgetd_rules.values import Value
 MOST_OUTAGES: Final = 50
 
 
-Interview = Generator[Ask, Outcome, Poll]
+Interview = Generator[Ask, Reply, Poll]
 
 
 def interview(provider: Provider, account: str, now: datetime, redact: Redact) -> Interview:
@@ -36,7 +36,7 @@ def interview(provider: Provider, account: str, now: datetime, redact: Redact) -
     return conclude(visit, seen, values)
 
 
-def converse(visit: Visit, seen: dict[str, Seen], values: dict[str, Value]) -> Generator[Ask, Outcome, None]:
+def converse(visit: Visit, seen: dict[str, Seen], values: dict[str, Value]) -> Generator[Ask, Reply, None]:
     """Fills `seen` and `values` as the answers come."""
     for plan in visit.provider.requests:
         ask = prepare(visit, plan, seen, values)
@@ -45,9 +45,9 @@ def converse(visit: Visit, seen: dict[str, Seen], values: dict[str, Value]) -> G
         values |= found
 
 
-def _inquire(visit: Visit, ask: Ask) -> Generator[Ask, Outcome, Seen]:
+def _inquire(visit: Visit, ask: Ask) -> Generator[Ask, Reply, Seen]:
     """The whole answer to a request, with all its pages."""
-    seen = judge(visit, ask.plan, (yield ask))
+    seen = classify(visit, ask.plan, (yield ask))
     if ask.plan.pages is None or seen.state is not State.ANSWERED:
         return seen
     first, pages = seen.document, Pages(plan=ask.plan.pages, redact=visit.redact)
@@ -55,7 +55,7 @@ def _inquire(visit: Visit, ask: Ask) -> Generator[Ask, Outcome, Seen]:
     later = replace(ask.plan, optional=False)
     try:
         while turn := pages.add(seen.document, seen.headers):
-            seen = judge(visit, later, (yield replace(ask, turn=turn)))
+            seen = classify(visit, later, (yield replace(ask, turn=turn)))
             if seen.state is not State.ANSWERED:
                 return seen
     except MalformedError as error:

@@ -1,10 +1,10 @@
-"""Answers that are failures: which cause, what to tell people, and when to come again."""
+"""Answers that are failures: their cause, what to tell people, and when to try again."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
-from budgetd.collect.paths import Path, PathError
+from budgetd.collect.paths import Path
 from budgetd.collect.plans import RequestPlan
 from budgetd.collect.provider import Provider
 from budgetd.collect.texts import Redact, one_line
@@ -36,20 +36,20 @@ def is_in_doubt(answer: Answer) -> bool:
 
 
 def find_cause(provider: Provider, plan: RequestPlan, answer: Answer, document: object) -> Cause | None:
-    """What the body itself says, else what the status means; None where the answer is no failure.
+    """What the body says, else what the status means; None if the answer is no failure.
 
-    An empty body has no say in whether it is a success: that is a matter of its shape.
+    `success` is not asked of an empty body: that is a question of the body's shape.
     """
     for cause, condition in provider.causes:
-        if follow(condition, document) is True:
+        if condition.find(document) is True:
             return cause
     if is_success(answer):
-        is_refused = plan.success and document and follow(plan.success, document) is not True
+        is_refused = plan.success and document and plan.success.find(document) is not True
         return Cause.VENDOR_ERROR if is_refused else None
     return _CAUSES.get(answer.status, Cause.VENDOR_ERROR if answer.status >= 500 else Cause.MALFORMED)
 
 
-def explain(provider: Provider, answer: Answer, document: object, cause: Cause, redact: Redact) -> str:
+def describe_failure(provider: Provider, answer: Answer, document: object, cause: Cause, redact: Redact) -> str:
     refused = " (the vendor refused the request)" if cause is Cause.MALFORMED else ""
     refused = " (and yet a failure, by its body)" if is_success(answer) else refused
     said = _quote(provider.detail, document, redact)
@@ -61,7 +61,7 @@ def explain(provider: Provider, answer: Answer, document: object, cause: Cause, 
 
 
 def read_retry_after(answer: Answer, now: datetime) -> list[timedelta]:
-    """The pause that a failure asks for, at most one; what is no future time asks for none."""
+    """The pause that a failure asks for: none or one. A time that is not in the future asks for none."""
     pause = timedelta() if is_success(answer) else _pause(answer, now)
     return [min(pause, LONGEST_PAUSE)] if pause > timedelta() else []
 
@@ -73,12 +73,5 @@ def _pause(answer: Answer, now: datetime) -> timedelta:
 
 
 def _quote(places: Iterable[Path], document: object, redact: Redact) -> str:
-    texts = (one_line(found, redact) for path in places if isinstance(found := follow(path, document), str))
+    texts = (one_line(found, redact) for path in places if isinstance(found := path.find(document), str))
     return next(filter(None, texts), "")
-
-
-def follow(path: Path, document: object) -> object:
-    try:
-        return path.search(document)
-    except PathError:
-        return None

@@ -1,5 +1,5 @@
-"""Where in a header a value stands: the header whole, one of a list, a part of a structured field, or what a pattern
-finds in it.
+"""Where in a header a value is: the whole header, an item of a list, a part of a structured field, or what a pattern
+matches.
 """
 
 from collections.abc import Iterator, Mapping
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from re import Pattern
-from typing import Any, Final
+from typing import Final
 
 import http_sf
 from http_sf.types import DisplayString, Token
 
 from budgetd.collect.values import MalformedError
 
-# A pattern may take long over what it was not made for.
+# A pattern may take very long on a text that it was not made for.
 _LONGEST_MATCHED: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderPlan:
-    """The first of `names` that is there, and what of it: see `tables.ValueTable`."""
+    """The first of `names` that came, and which part of it: see `request_tables.ValueTable`."""
 
     names: tuple[str, ...]
     item: int | None = None
@@ -29,7 +29,7 @@ class HeaderPlan:
     pattern: Pattern[str] | None = None
 
     def find(self, headers: Mapping[str, str]) -> object:
-        """What stands there, or None where nothing does. Raises MalformedError where it can't be told what does."""
+        """The value, or None if it did not come. Raises MalformedError if the header can't be read."""
         name = self.match(headers)
         if name is None:
             return None
@@ -45,7 +45,7 @@ class HeaderPlan:
         return items[self.item].partition(";")[0] if self.item < len(items) else None
 
     def match(self, headers: Mapping[str, str]) -> str | None:
-        """The name that counts."""
+        """The first of the names that came."""
         return next((name for name in self.names if headers.get(name)), None)
 
     def _match(self, text: str, pattern: Pattern[str]) -> str:
@@ -64,7 +64,7 @@ class HeaderPlan:
         return found[0] if found else None
 
     def _read(self, member: "_Member") -> Iterator[object]:
-        """The parameter, as which a member of a dictionary is as good; without one to look for, the member's value."""
+        """The member's value; if a parameter is wanted, that, or a dictionary's member of its name."""
         if self.parameter is None or (self.member is None and member.name == self.parameter):
             yield member.value
         elif self.parameter in member.parameters:
@@ -73,7 +73,7 @@ class HeaderPlan:
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """Of a dictionary, `limit=20`, or of a list, `"hour";r=2800;t=1812`, where its value is its name as well."""
+    """A member of a dictionary, `limit=20`, or of a list, `"hour";r=2800;t=1812`, whose value is its name too."""
 
     name: object
     value: object
@@ -81,7 +81,7 @@ class _Member:
 
 
 def _parse(text: str) -> list[_Member]:
-    """The members of a structured field (RFC 9651), and of what vendors made of its drafts."""
+    """The members of a structured field (RFC 9651), or of what vendors made of its drafts."""
     for kind in ("dictionary", "list"):
         try:
             field = http_sf.parse(text.encode("latin-1", "replace"), tltype=kind, on_duplicate_key=_refuse_twice)
@@ -94,13 +94,14 @@ def _parse(text: str) -> list[_Member]:
     raise MalformedError("the header is no structured field")
 
 
-def _split(member: Any) -> tuple[object, Mapping[str, object]]:  # noqa: ANN401 - whatever the library makes of a member
+def _split(member: object) -> tuple[object, Mapping[str, object]]:
+    assert isinstance(member, tuple)
     value, parameters = member
     return _plain(value), parameters
 
 
 def _plain(value: object) -> object:
-    """As if it came in a body of JSON."""
+    """The value as it would be in a JSON body."""
     match value:
         case bool() | Decimal():
             return value

@@ -1,4 +1,4 @@
-"""The lists that meters fan out over: their items, by name, and narrowed to those that count."""
+"""The lists that meters fan out over: their items by key, limited to those that count."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from budgetd.collect.answers import Visit
-from budgetd.collect.paths import Path, PathError
+from budgetd.collect.paths import PathError
 from budgetd.collect.plans import Each, Meter, Within
 from budgetd.collect.values import MalformedError, describe, read_id
 
@@ -18,7 +18,7 @@ SKEW: Final = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One of a list, and its place there."""
+    """One item of a list, and its index."""
 
     index: int
     body: object
@@ -28,9 +28,9 @@ Items = Mapping[str, Sequence[Item]]
 
 
 def read_list(visit: Visit, meter: Meter, each: Each, document: object) -> tuple[Items, bool]:
-    """The items that count, by their keys, and whether nothing stood in the way: else nobody knows which are gone.
+    """The items that count, by their keys, and whether the list is complete: otherwise it is not known which are gone.
 
-    Of a group that may not be whole nothing is read: half a sum is a wrong one.
+    A group is read only from a complete list: half a sum would be wrong.
     """
     items: dict[str, list[Item]] = {}
     complete = True
@@ -57,7 +57,7 @@ def _find_items(visit: Visit, each: Each, document: object) -> list[object]:
     if items is None:
         return []
     if isinstance(items, dict) and each.takes_objects:
-        # What is null there is not there: an object made by a path has all its names.
+        # A null there means absent: an object that a path makes has all its names.
         items = [{"key": key, "value": value} for key, value in items.items() if value is not None]
     if not isinstance(items, list):
         raise MalformedError(f"expected a list, got {describe(items, visit.redact)}")
@@ -71,7 +71,7 @@ def _too_many(count: int, most: int) -> str:
 
 
 def _name_item(visit: Visit, each: Each, item: object) -> str:
-    key = read_id(_search(each.key, item), visit.redact)
+    key = read_id(each.key.find(item), visit.redact)
     if key is None:
         raise MalformedError("has no key")
     return key
@@ -79,16 +79,9 @@ def _name_item(visit: Visit, each: Each, item: object) -> str:
 
 def _is_within(visit: Visit, within: Within, item: object) -> bool:
     try:
-        moment = within.reader.read(_search(within.time, item), visit.now, visit.redact)
+        moment = within.reader.read(within.time.find(item), visit.now, visit.redact)
     except MalformedError as error:
         raise MalformedError(f"has no time: {error}") from error
     if not isinstance(moment, datetime):
         raise MalformedError("has no time, so that nobody knows whether it counts")
     return visit.now - within.last <= moment <= visit.now + SKEW
-
-
-def _search(path: Path, item: object) -> object:
-    try:
-        return path.search(item)
-    except PathError:
-        return None

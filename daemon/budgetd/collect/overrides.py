@@ -1,4 +1,4 @@
-"""Header names that an account knows better than its provider's file."""
+"""Header names that an account sets in place of those in its provider file."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,7 +13,7 @@ Names = Mapping[str, tuple[str, ...]]
 
 
 def override_headers(account: str, provider: Provider, names: Names) -> Provider:
-    """Raises ConfigError, a line for each name that is no value from a header."""
+    """The provider with these names. Raises ConfigError, a line for each value that does not come from a header."""
     if not names:
         return provider
     values = {value.name: value for plan in provider.requests for value in plan.values}

@@ -7,7 +7,7 @@ from typing import Final
 from budgetd.collect.links import find_next
 from budgetd.collect.paths import Path, PathError
 from budgetd.collect.plans import PagesPlan, Turn
-from budgetd.collect.templates import Known
+from budgetd.collect.templates import TemplateValue
 from budgetd.collect.texts import Redact
 from budgetd.collect.values import MalformedError, describe, read_id
 
@@ -83,7 +83,7 @@ class Pages:
             raise MalformedError(f"whether there are more: expected true or false, got {describe(found, self.redact)}")
         return found
 
-    def _find_place(self, document: object) -> Known | None:
+    def _find_place(self, document: object) -> TemplateValue | None:
         """A number where it is one, which a body is sent as one again."""
         found = _search(self.plan.place, document) if self.plan.place else None
         if found is None or found is False or found == "":

@@ -27,15 +27,15 @@ class _WithHoles(TreeInterpreter):
     Here the null stays, for whoever takes the list to refuse.
     """
 
-    def visit_projection(self, node: Any, value: Any) -> list[Any] | None:  # noqa: ANN401 - as in the library
+    def visit_projection(self, node: Mapping[str, Any], value: object) -> list[object] | None:
         base = self.visit(node["children"][0], value)
         return [self.visit(node["children"][1], each) for each in base] if isinstance(base, list) else None
 
-    def visit_value_projection(self, node: Any, value: Any) -> list[Any] | None:  # noqa: ANN401 - as in the library
+    def visit_value_projection(self, node: Mapping[str, Any], value: object) -> list[object] | None:
         base = self.visit(node["children"][0], value)
         return [self.visit(node["children"][1], each) for each in base.values()] if isinstance(base, dict) else None
 
-    def visit_filter_projection(self, node: Any, value: Any) -> list[Any] | None:  # noqa: ANN401 - as in the library
+    def visit_filter_projection(self, node: Mapping[str, Any], value: object) -> list[object] | None:
         base = self.visit(node["children"][0], value)
         if not isinstance(base, list):
             return None
@@ -74,6 +74,13 @@ class Path:
         except (JMESPathError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError) as error:
             raise PathError(f"the path {self.text!r} can't be followed here") from error
         return found
+
+    def find(self, document: object) -> object:
+        """What is there, or None, also where the path can't be used on the document."""
+        try:
+            return self.search(document)
+        except PathError:
+            return None
 
 
 def compile_path(text: str) -> Path:

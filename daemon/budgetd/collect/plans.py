@@ -1,4 +1,4 @@
-"""The parts of a provider, ready for use: its requests, its values, and how they become meters."""
+"""The parts of a provider after its file was checked: requests, values, and how these become meters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from budgetd.collect.headers import HeaderPlan
 from budgetd.collect.paths import Path
-from budgetd.collect.templates import Known
+from budgetd.collect.templates import TemplateValue
 from budgetd.collect.values import Reader
 from budgetd_rules.expressions import Expression
 from budgetd_rules.kinds import Kind
@@ -15,7 +15,7 @@ from budgetd_rules.kinds import Kind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValuePlan:
-    """Where a value stands: at a path in the body, or in a header."""
+    """Where a value is: at a path in the body, or in a header."""
 
     name: str
     request: str
@@ -86,7 +86,7 @@ class Turn:
 
     link: str | None = None
     query: Mapping[str, str] = field(default_factory=dict)
-    json: tuple[tuple[str, ...], Known] | None = None
+    json: tuple[tuple[str, ...], TemplateValue] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ class Ask:
     """A request that is due, what the clock and earlier answers fill it with, and which of its pages is wanted."""
 
     plan: RequestPlan
-    found: Mapping[str, Known]
+    found: Mapping[str, TemplateValue]
     turn: Turn | None = None
 
 

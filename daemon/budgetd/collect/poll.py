@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Final
 
-from budgetd.collect.answers import Outcome
+from budgetd.collect.answers import Reply
 from budgetd.collect.extract import interview
 from budgetd.collect.plans import Ask
 from budgetd.collect.sources import Keyring, Source
@@ -26,7 +26,7 @@ async def poll(source: Source, client: Client, now: datetime) -> Poll:
         return done
 
 
-async def send(source: Source, client: Client, ask: Ask, now: datetime) -> Outcome:
+async def send(source: Source, client: Client, ask: Ask, now: datetime) -> Reply:
     """The answer, or why there is none."""
     try:
         if source.keyring:

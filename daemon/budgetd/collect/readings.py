@@ -16,13 +16,13 @@ Values = Mapping[str, Value]
 
 
 def read_meter(visit: Visit, meter: Meter, seen: Mapping[str, Seen], values: Values) -> tuple[list[Reading], bool]:
-    """Its readings, and whether its requests were answered, so that what has no reading is gone at the vendor."""
+    """Its readings, and whether its requests were answered: then a meter without a reading is gone at the vendor."""
     states = {seen[name].state for name in meter.requests}
     if State.ABSENT in states:
         return [], State.FAILED not in states
     if meter.each:
         return _fan_out(visit, meter, meter.each, seen, values) if State.FAILED not in states else ([], False)
-    # Of an error only the headers are read: where they tell nothing, the meter was not seen.
+    # Of an error only the headers are read: if they give no value, the meter was not seen.
     if State.FAILED in states and all(values[name] is UNKNOWN for name in meter.values):
         return [], False
     reading = _read(visit, meter, meter.name, values, ())
@@ -78,7 +78,7 @@ def _evaluate(visit: Visit, meter: Meter, plan: FieldPlan, where: str, values: V
 
 
 def _join(part: ItemPart, values: Sequence[Value]) -> Value:
-    """The parts of all items as one: their list, the latest time, or what they agree on."""
+    """One value from those of all items: their list, the latest time, or the value that all share."""
     if part.listed:
         numbers = tuple(value for value in values if isinstance(value, Decimal))
         return numbers if len(numbers) == len(values) else UNKNOWN

@@ -14,10 +14,10 @@ from typing import Final
 
 from budgetd.collect.sources import Source
 from budgetd.collect.texts import hide
-from budgetd.commands import WITHIN, Commands, find_program
 from budgetd.credentials import KeySource, Secret, SecretSource, SecretUnavailableError, may_change, read_secret
 from budgetd.durations import format_duration
 from budgetd.errors import ConfigError
+from budgetd.key_commands import WITHIN, KeyCommands, find_program
 
 Make = Callable[[Secret], Source]
 Fetch = Callable[[], Awaitable[Secret]]
@@ -41,7 +41,7 @@ def first_secret(source: SecretSource, base: Path) -> Secret:
     return NO_KEY_YET
 
 
-def renewable(make: Make, setting: Secret | KeySource, secret: Secret, base: Path, commands: Commands) -> Source:
+def renewable(make: Make, setting: Secret | KeySource, secret: Secret, base: Path, commands: KeyCommands) -> Source:
     """The source made with this secret; where another can be had later, one that asks for it. Raises ConfigError."""
     if not isinstance(setting, KeySource):
         return make(secret)

@@ -1,4 +1,4 @@
-"""From the tables of a provider file to the plans of its requests: whether all that their templates name can be had."""
+"""From the tables of a provider file to the plans of its requests. Checks the names in their templates."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ from budgetd.collect.plans import PagesPlan, RequestPlan, ValuePlan
 from budgetd.collect.request_tables import PagesTable, RequestTable, ValueTable
 from budgetd.collect.tables import ProviderTable
 from budgetd.collect.templates import API_KEY, TIMES, is_braced, is_time, names_in, texts_in
-from budgetd.collect.values import NOUNS, Reader
+from budgetd.collect.values import Reader
 from budgetd.validation import did_you_mean
 from budgetd_rules.values import ValueType
 
@@ -15,7 +15,7 @@ ITEM: Final = "item"
 
 
 class RequestPlanner:
-    """The `plans` of one file's requests, and their `values` by name; what is wrong is added to `problems`."""
+    """The `plans` of one file's requests, and their `values` by name. Adds what is wrong to `problems`."""
 
     def __init__(self, table: ProviderTable, problems: list[str]) -> None:
         self._table, self._problems = table, problems
@@ -86,7 +86,7 @@ class RequestPlanner:
         is_needed: bool = False,
         is_json: bool = False,
     ) -> None:
-        """`is_needed`: it can't be left out where a param is not given. JSON may hold braces of its own."""
+        """`is_needed`: the text can't be left out if a param is not given. JSON may have braces of its own."""
         for name in names_in(text):
             fault = "" if is_auth and name == API_KEY else self._find_fault(name, is_request, is_needed)
             if fault:
@@ -110,7 +110,7 @@ class RequestPlanner:
         if value is None:
             return f"is a value of requests.{self._declared[name]}, whose answer is not there yet"
         if value.reader.type not in (ValueType.TEXT, ValueType.NUMBER):
-            return f"is {NOUNS[value.reader.type]}, and only text and whole numbers can be sent"
+            return f"is {value.reader.type.noun}, and only text and whole numbers can be sent"
         return ""
 
     def _no_such_name(self, name: str, is_request: bool) -> str:

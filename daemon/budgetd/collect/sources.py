@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from budgetd.collect.plans import Ask, RequestPlan
 from budgetd.collect.provider import Provider
-from budgetd.collect.templates import API_KEY, PLACEHOLDER, Known, fill, fill_all, fill_json, tell_times
+from budgetd.collect.templates import API_KEY, PLACEHOLDER, TemplateValue, fill, fill_all, fill_json, tell_times
 from budgetd.collect.texts import Redact, hide
 from budgetd.credentials import Secret
 from budgetd.errors import ConfigError
@@ -23,8 +23,8 @@ _SOME_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """All that the requests of an account have in common; `known` are its params."""
+class RequestMaker:
+    """Makes the requests of an account from what they have in common; `known` are its params."""
 
     base: str
     known: Mapping[str, str] = field(repr=False)
@@ -32,10 +32,10 @@ class Draft:
     auth_headers: Mapping[str, str] = field(repr=False)
     auth_query: Mapping[str, str] = field(repr=False)
 
-    def make(self, plan: RequestPlan, found: Mapping[str, Known]) -> Request:
-        """`found` is what the clock and earlier answers give. Raises ValueError where it can't be sent."""
+    def make(self, plan: RequestPlan, found: Mapping[str, TemplateValue]) -> Request:
+        """`found` are values of the clock and of earlier answers. Raises ValueError if it can't be sent."""
         known = {**self.known, **found}
-        # A param may be several steps of a path; what a vendor sends is one.
+        # A param may be several steps of a path; a value from the vendor is one step.
         steps = {name: quote(text, safe="/") for name, text in self.known.items()}
         steps |= {name: quote(str(value), safe="") for name, value in found.items()}
         return Request(
@@ -48,7 +48,7 @@ class Draft:
 
 
 class Keyring(Protocol):
-    """Where an account's key comes from, if there can be another one. Both raise SecretUnavailableError."""
+    """Where an account's key comes from, if it can change. Both methods raise SecretUnavailableError."""
 
     async def current(self, now: datetime) -> "Source": ...
 
@@ -57,15 +57,15 @@ class Keyring(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """An account ready to be polled: `requests` are those that stay the same from poll to poll, made once for a key.
+    """An account ready to be polled. `requests` are those that are the same at every poll, made once for each key.
 
-    `line` is where all of them wait for their turn, if the vendor takes only so many.
+    `line` is where its requests wait for their turn, if the vendor has a rate limit.
     """
 
     account: str
     provider: Provider
     requests: Mapping[str, Request]
-    draft: Draft
+    maker: RequestMaker
     timeout: timedelta
     secrets: tuple[str, ...] = field(repr=False)
     redact: Redact = field(repr=False)
@@ -74,11 +74,11 @@ class Source:
 
     def request(self, ask: Ask) -> Request:
         """Raises ValueError where it can't be sent, and RequestFailedError where a link leads to another origin."""
-        request = self.requests.get(ask.plan.name) or self.draft.make(ask.plan, ask.found)
+        request = self.requests.get(ask.plan.name) or self.maker.make(ask.plan, ask.found)
         if ask.turn is None:
             return request
         if ask.turn.link is not None:
-            return request.at(ask.turn.link, self.draft.auth_query)
+            return request.at(ask.turn.link, self.maker.auth_query)
         if ask.turn.json:
             return replace(request, json=_put_in(request.json or b"{}", *ask.turn.json))
         return replace(request, params={**request.params, **ask.turn.query})
@@ -105,7 +105,7 @@ def make_source(
     basic = fill(provider.auth.basic, with_key) if provider.auth.basic is not None else None
     secrets = [api_key.reveal(), *(text for name, text in given.items() if provider.params[name].secret), basic or ""]
     redact = hide(*secrets)
-    draft = Draft(
+    maker = RequestMaker(
         base=base,
         known=known,
         headers=fill_all(provider.headers, known),
@@ -113,8 +113,8 @@ def make_source(
         auth_query=fill_all(provider.auth.query, with_key),
     )
     try:
-        # All are made now, the changing ones too, so that what can't be sent is found before it is.
-        made = {plan.name: draft.make(plan, _make_up(plan)) for plan in provider.requests}
+        # All are made now, also those that change, so that what can't be sent is found at the start.
+        made = {plan.name: maker.make(plan, _make_up(plan)) for plan in provider.requests}
         line = line_of(provider, base)
     except ValueError as error:
         raise ConfigError([redact(f"accounts.{account}: {error}")]) from error
@@ -122,7 +122,7 @@ def make_source(
         account=account,
         provider=provider,
         requests={plan.name: made[plan.name] for plan in provider.requests if plan.is_fixed},
-        draft=draft,
+        maker=maker,
         timeout=timeout,
         secrets=tuple(secrets),
         redact=redact,
@@ -136,7 +136,7 @@ def line_of(provider: Provider, base_url: str) -> Line | None:
     return Line(provider=provider.name, place=Request(url=base_url).place, rate=rate) if rate else None
 
 
-def _make_up(plan: RequestPlan) -> dict[str, Known]:
+def _make_up(plan: RequestPlan) -> dict[str, TemplateValue]:
     return {**tell_times(plan.times, _SOME_TIME), **dict.fromkeys(plan.needs, 1)}
 
 
@@ -159,7 +159,7 @@ def _find_problems(provider: Provider, given: Mapping[str, str]) -> list[str]:
     return problems
 
 
-def _put_in(body: bytes, place: Sequence[str], value: Known) -> bytes:
+def _put_in(body: bytes, place: Sequence[str], value: TemplateValue) -> bytes:
     """At a place in its tables, of which those are made that are missing."""
     document = table = json.loads(body)
     for step in place[:-1]:
@@ -177,13 +177,13 @@ def _basic(user_and_password: str | None) -> dict[str, str]:
 def _fill_path(path: str, steps: Mapping[str, str]) -> str:
     filled = PLACEHOLDER.sub(lambda match: steps[match[1]], path)
     if not filled.startswith("/"):
-        # Else `@elsewhere` would be a part of the host.
+        # Otherwise `@elsewhere` would become a part of the host.
         raise ValueError(f"a path begins with a slash, and {filled!r} does not")
     return filled
 
 
 def _join_headers(*layers: Mapping[str, str]) -> dict[str, str]:
-    """Each name once, however it is written: what comes later counts."""
+    """Each name once, whatever its case: later layers have precedence."""
     joined: dict[str, tuple[str, str]] = {}
     for headers in layers:
         joined |= {name.lower(): (name, text) for name, text in headers.items()}

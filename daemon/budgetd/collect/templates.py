@@ -1,4 +1,4 @@
-"""Templates: texts of a provider file with names in braces, which params, the clock and earlier answers fill.
+"""Templates: texts of a provider file with names in braces, filled from params, the clock and earlier answers.
 
 The times, all of them UTC, are `{now_*}`, `{day_start_*}`, `{month_start_*}` and `{days_30_ago_*}` (any whole number of
 days), where `*` is `unix` or `ms` (since 1970), `iso` (2026-11-01T00:00:00Z) or `date` (2026-11-01); and `{year}` and
@@ -13,11 +13,11 @@ from typing import Final
 API_KEY: Final = "api_key"
 PLACEHOLDER: Final = re.compile(r"\{([^{}\s]*)\}")
 TIMES: Final = ("now_iso", "day_start_iso", "month_start_iso", "days_30_ago_iso", "year", "month")
-"""What to offer for a name that is none."""
+"""What to suggest for a misspelt name."""
 
-Known = str | int
+TemplateValue = str | int
 _TIME: Final = re.compile(r"(now|day_start|month_start|days_(\d{1,4})_ago)_(unix|ms|iso|date)", re.ASCII)
-_FORMS: Final[Mapping[str, Callable[[datetime], Known]]] = {
+_FORMS: Final[Mapping[str, Callable[[datetime], TemplateValue]]] = {
     "unix": lambda moment: int(moment.timestamp()),
     "ms": lambda moment: int(moment.timestamp()) * 1000 + moment.microsecond // 1000,
     "iso": lambda moment: moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -39,7 +39,7 @@ def texts_in(tree: object) -> Iterator[str]:
 
 
 def is_braced(text: str) -> bool:
-    """Whether braces are left that hold no name."""
+    """Whether there are braces that hold no name."""
     return "{" in (rest := PLACEHOLDER.sub("", text)) or "}" in rest
 
 
@@ -47,11 +47,11 @@ def is_time(name: str) -> bool:
     return name in ("year", "month") or _TIME.fullmatch(name) is not None
 
 
-def tell_times(names: Iterable[str], now: datetime) -> dict[str, Known]:
+def tell_times(names: Iterable[str], now: datetime) -> dict[str, TemplateValue]:
     return {name: _tell_time(name, now) for name in names}
 
 
-def _tell_time(name: str, now: datetime) -> Known:
+def _tell_time(name: str, now: datetime) -> TemplateValue:
     if name in ("year", "month"):
         return now.year if name == "year" else now.month
     match = _TIME.fullmatch(name)
@@ -64,22 +64,22 @@ def _tell_time(name: str, now: datetime) -> Known:
     return _FORMS[form](now - timedelta(days=int(days or 0)))
 
 
-def fill(text: str, known: Mapping[str, Known]) -> str | None:
-    """The text without braces; None where it names what is not known."""
+def fill(text: str, known: Mapping[str, TemplateValue]) -> str | None:
+    """The text with its names filled in; None if one of them is not known."""
     names = names_in(text)
     if not all(name in known for name in names):
         return None
     return PLACEHOLDER.sub(lambda match: str(known[match[1]]), text) if names else text
 
 
-def fill_all(texts: Mapping[str, str], known: Mapping[str, Known]) -> dict[str, str]:
-    """Without those that name what is not known."""
+def fill_all(texts: Mapping[str, str], known: Mapping[str, TemplateValue]) -> dict[str, str]:
+    """The texts filled in, without those that name something that is not known."""
     filled = {name: fill(text, known) for name, text in texts.items()}
     return {name: text for name, text in filled.items() if text is not None}
 
 
-def fill_json(tree: object, known: Mapping[str, Known]) -> object:
-    """The table as it is sent, without what names what is not known. A name that stands alone keeps its type."""
+def fill_json(tree: object, known: Mapping[str, TemplateValue]) -> object:
+    """The tree filled in, without what names an unknown name. A name that is the whole text keeps its type."""
     if isinstance(tree, Mapping):
         filled = {name: fill_json(inner, known) for name, inner in tree.items()}
         return {name: inner for name, inner in filled.items() if inner is not None}

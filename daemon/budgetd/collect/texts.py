@@ -1,4 +1,4 @@
-"""Vendors' text made fit to print: one line, no control characters, not long, and never with a secret in it."""
+"""Vendors' texts made fit to print: one line, no control characters, short, and without secrets."""
 
 import re
 from base64 import b64encode
@@ -8,14 +8,14 @@ from urllib.parse import quote, quote_plus
 
 LONGEST: Final = 200
 
-# Of a vendor's megabytes no more is looked at; what is shown is far shorter.
+# Of a vendor's megabytes no more is looked at; what is shown is much shorter.
 _LOOKED_AT: Final = 5_000
 
 Redact = Callable[[str], str]
 
 
 def hide(*secrets: str) -> Redact:
-    """What replaces every occurrence of the secrets, which it alone knows, in each of the forms that they travel in."""
+    """A function that replaces every occurrence of the secrets, in each of the forms in which they are sent."""
     forms = {form for secret in secrets if secret for form in _forms(secret)}
     longest_first = sorted(forms, key=len, reverse=True)
 
@@ -36,7 +36,7 @@ def _forms(secret: str) -> set[str]:
 
 
 def one_line(text: str, redact: Redact, longest: int = LONGEST) -> str:
-    """Redacted whole and before it is cut: half a key is a secret as well."""
+    """Redacted before it is cut: half a key is a secret too."""
     seen = redact(text)[:_LOOKED_AT]
     if not seen.isprintable():
         seen = "".join(letter if letter.isprintable() else " " for letter in seen)

@@ -1,4 +1,4 @@
-"""Times as vendors write them: ISO-8601, dates, epochs, seconds from now, Go durations and HTTP dates."""
+"""Times as vendors write them: ISO-8601, dates, seconds since 1970 or from now, Go durations and HTTP dates."""
 
 import re
 from collections.abc import Callable, Mapping

@@ -1,7 +1,7 @@
-"""Raw values of an answer as values of a declared type: right, unknown, or refused with a reason.
+"""From the raw values of an answer to values of a declared type: right, unknown, or refused with a reason.
 
-null, absent and empty are unknown. What is there but not of its type is refused, and nothing in between: a number
-that was guessed is worse than none.
+null, absent and empty are unknown. A value that is not of its type is refused, never guessed: a wrong number is worse
+than none.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,14 +20,6 @@ LONGEST_QUOTE: Final = 40
 # More digits than any two numbers make.
 _EXACT: Final = Context(prec=200)
 
-NOUNS: Final[Mapping[ValueType, str]] = {
-    ValueType.NUMBER: "a number",
-    ValueType.BOOL: "true or false",
-    ValueType.TEXT: "text",
-    ValueType.TIME: "a time",
-    ValueType.NUMBERS: "a list of numbers",
-}
-
 
 class Contradiction(Enum):
     """Stands in a document where a name came twice, with different values: no reader takes it."""
@@ -44,9 +36,9 @@ class MalformedError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
-    """How a raw value becomes one of a type; `unlimited` are the numbers and lower-case words that mean just that.
+    """How to read a raw value as one of a type. `unlimited` are the numbers and lower-case words that mean no limit.
 
-    Other numbers are multiplied by the `factor`, which keeps every digit.
+    Other numbers are multiplied by the `factor`, exactly.
     """
 
     type: ValueType
@@ -62,14 +54,14 @@ class Reader:
             return UNLIMITED
         value = _READ[self.type](raw, self, now, redact)
         if value is None:
-            raise MalformedError(f"expected {NOUNS[self.type]}, got {describe(raw, redact)}")
+            raise MalformedError(f"expected {self.type.noun}, got {describe(raw, redact)}")
         return value
 
     def read_number(self, raw: object) -> Decimal | Unlimited | None:
         number = parse_number(raw)
         if number is None or self.factor is None or number in self.unlimited:
             return UNLIMITED if number in self.unlimited else number
-        # Adding nothing turns -0 into 0. What comes of it all has to be a number that can be believed, too.
+        # Adding 0 turns -0 into 0. The product has to be within the limits of a number too.
         return parse_number(_EXACT.fma(number, self.factor, 0))
 
 
@@ -114,7 +106,7 @@ def describe(raw: object, redact: Redact) -> str:
 
 
 def read_id(raw: object, redact: Redact) -> str | None:
-    """The text of an id, which a whole number is as good as; None for what is none, or is too odd to be a name."""
+    """The text of an id; a whole number is one too. None for anything else, and for a text that is not fit to print."""
     number = parse_number(raw) if isinstance(raw, Decimal) else None
     if number is not None and number == number.to_integral_value():
         return str(int(number))

@@ -13,9 +13,9 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from budgetd.credentials import Secret
 from budgetd.store.notices import Outcome
-from budgetd_rules.supplied import one_line
+from budgetd_rules.sanitizing import one_line
 
-Entry = tuple[str, str]
+LogEntry = tuple[str, str]
 
 # What proves that nothing arrived: an answer with an error, or no connection to begin with. A mail server's refusal
 # stands in a tuple (or by recipient), a connection that never was in what urllib3 says of its retries. A gateway that
@@ -40,7 +40,7 @@ _LOOKED_AT: Final = 10_000
 _LOUD: Final = frozenset({"WARNING", "ERROR", "CRITICAL"})
 
 
-def outcome_of(entries: Iterable[Entry]) -> Outcome:
+def outcome_of(entries: Iterable[LogEntry]) -> Outcome:
     """Failed or unknown, for a send that did not succeed.
 
     Quiet entries hold our own message and the service's answer, where any words may stand: they prove nothing.
@@ -49,7 +49,7 @@ def outcome_of(entries: Iterable[Entry]) -> Outcome:
     return Outcome.FAILED if _REFUSED.search(text) else Outcome.UNKNOWN
 
 
-def said(entries: Iterable[Entry], secrets: Sequence[str], longest: int = 500) -> str:
+def said(entries: Iterable[LogEntry], secrets: Sequence[str], longest: int = 500) -> str:
     """What Apprise says of it, then the service's own words: one line, without secrets."""
     entries = list(entries)
     loud = " ".join(dict.fromkeys(text for level, text in entries if level in _LOUD))
@@ -60,7 +60,7 @@ def said(entries: Iterable[Entry], secrets: Sequence[str], longest: int = 500) -
     return one_line(line, longest)
 
 
-def _own_words(entries: Iterable[Entry]) -> Iterator[str]:
+def _own_words(entries: Iterable[LogEntry]) -> Iterator[str]:
     for _, text in entries:
         for beginning in (_SOCKET, _RESPONSE):
             if text.startswith(beginning) and (own := _readable(text.removeprefix(beginning)[:_LOOKED_AT].strip())):

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Final
 from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType, OverflowMode
 
 from budgetd.credentials import Secret
-from budgetd.deliver.answers import Entry, outcome_of, said, secret_parts
+from budgetd.deliver.answers import LogEntry, outcome_of, said, secret_parts
 from budgetd.errors import TemplateError
 from budgetd.store.notices import Outcome
 from budgetd.threads import begin
 from budgetd_rules.formats import Block, Format, Row, escaped, write
 from budgetd_rules.messages import Message
 from budgetd_rules.rule import Level
-from budgetd_rules.supplied import harmless
+from budgetd_rules.sanitizing import harmless
 
 if TYPE_CHECKING:
     from budgetd.deliver.templates import Template
@@ -171,7 +171,7 @@ class Channel:
                 break
         return Sent(outcome=outcome, took=timedelta(seconds=time.monotonic() - started), error=error)
 
-    def _say(self, title: str, body: str, level: Level | None) -> list[Entry]:
+    def _say(self, title: str, body: str, level: Level | None) -> list[LogEntry]:
         """What Apprise has logged of it, where it failed."""
         result = self._apprise.notify(
             # Where there is no room for a title, it becomes the body's first line, as it stands.

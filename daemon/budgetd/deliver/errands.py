@@ -8,10 +8,11 @@ from functools import partial
 from budgetd.store.notices import Waiting
 from budgetd_rules.digests import Facts, OwedReport, compose_digest, compose_drill
 from budgetd_rules.entries import Fact
-from budgetd_rules.judgement import NoticeState, Ruleset
+from budgetd_rules.judgement import Ruleset
 from budgetd_rules.lines import Line, Settled, receipts
 from budgetd_rules.messages import Message, compose
 from budgetd_rules.meters import Account, view
+from budgetd_rules.notices import NoticeState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,9 +19,10 @@ from budgetd.threads import Spawn, Worker
 from budgetd_rules.appointments import Report
 from budgetd_rules.digests import OwedReport, settle_reports
 from budgetd_rules.holds import Holds
-from budgetd_rules.judgement import Routing, Ruleset
+from budgetd_rules.judgement import Ruleset
 from budgetd_rules.lines import Line, Settled, Settlement
-from budgetd_rules.ourselves import BROKEN, NOT_COMPOSED
+from budgetd_rules.own_account import BROKEN, NOT_COMPOSED
+from budgetd_rules.routing import Routing
 from budgetd_rules.schedules import Quiet
 from budgetd_rules.settlement import ALWAYS_AUDIBLE, settle
 

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, nodes, pass_context
 from jinja2 import Template as Jinja
@@ -153,7 +153,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         self.globals.clear()
         self.filters = {name: FILTERS[name] for name in _FILTERS} | {"counted": _counted, "join": _join}
 
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401 - its signature
+    def call_binop(self, context: Context, operator: str, left: object, right: object) -> object:
         """Between numbers only, so that no text is multiplied; and a vendor's decimals with a template's fractions."""
         return super().call_binop(context, operator, _number(left), _number(right))
 

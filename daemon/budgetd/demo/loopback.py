@@ -53,22 +53,38 @@ class Answer:
 
 
 Answerer = Callable[[Request], Answer | Fault]
+Connection = socket.socket | tuple[bytes, socket.socket]
+"""As socketserver has it; the pair is for UDP."""
 
 
-class HttpServer:
-    """Serves while its `with` block lasts; on leaving it, open connections are cut and their threads joined."""
+class TcpServer(socketserver.ThreadingTCPServer):
+    """On a free port of 127.0.0.1. Not http.server's, which looks up the host's name before it serves."""
 
-    def __init__(self, answer: Answerer) -> None:
-        self._server = _Server(answer)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+    allow_reuse_address = True
+    request_queue_size = 128
+
+    def __init__(self, handler: type[socketserver.BaseRequestHandler]) -> None:
+        super().__init__((HOST, 0), handler)
+
+    def shutdown_request(self, request: Connection) -> None:
+        # Without the base class's shutdown(): its FIN would go out before the RST of a connection to be reset.
+        self.close_request(request)
+
+    def handle_error(self, request: Connection, client_address: object) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # a client that is killed or gives up is no error here
+            super().handle_error(request, client_address)
+
+
+class Serving:
+    """Runs a server in a thread of its own while the `with` block lasts."""
+
+    def __init__(self, server: TcpServer) -> None:
+        self._server = server
+        self._thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
 
     @property
     def port(self) -> int:
         return int(self._server.server_address[1])
-
-    @property
-    def url(self) -> str:
-        return f"http://{HOST}:{self.port}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -77,20 +93,26 @@ class HttpServer:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._thread.join()
-        self._server.cut_connections()
         self._server.server_close()
 
 
-class _Server(socketserver.ThreadingTCPServer):
-    # Not http.server's: that one asks the name service for the host's name before it serves.
-    allow_reuse_address = True
-    request_queue_size = 128
+class HttpServer(Serving):
+    """Answers HTTP requests. At the end of the `with` block, open connections are cut and their threads joined."""
 
+    def __init__(self, answer: Answerer) -> None:
+        super().__init__(_HttpServer(answer))
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+
+class _HttpServer(TcpServer):
     def __init__(self, answer: Answerer) -> None:
         self.answer = answer
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
-        super().__init__((HOST, 0), _Handler)
+        super().__init__(_Handler)
 
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, address = super().get_request()
@@ -98,28 +120,24 @@ class _Server(socketserver.ThreadingTCPServer):
             self._open.add(connection)
         return connection, address
 
-    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - the base class's signature
+    def shutdown_request(self, request: Connection) -> None:
         with self._lock:
             self._open.discard(request)
-        # Without the base class's shutdown(): its FIN would go out before the RST of a connection to be reset.
-        self.close_request(request)
+        super().shutdown_request(request)
 
-    def cut_connections(self) -> None:
+    def server_close(self) -> None:
         with self._lock:
             for connection in self._open:
                 with suppress(OSError):  # the client left first
                     connection.shutdown(socket.SHUT_RDWR)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the base class's signature
-        if not isinstance(sys.exception(), ConnectionError):  # a client that is killed or gives up is no error here
-            super().handle_error(request, client_address)
+        super().server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     # One segment per answer: two would wait for the client's delayed acknowledgement, 40 ms on a kept connection.
     wbufsize = -1
-    server: _Server
+    server: _HttpServer
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -136,7 +154,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer.body)
 
-    do_GET = do_POST = _answer  # noqa: N815 - the base class looks for these names
+    do_GET = do_POST = _answer
 
     def _fail(self, fault: Fault) -> None:
         self.close_connection = True
@@ -148,5 +166,5 @@ class _Handler(BaseHTTPRequestHandler):
     def version_string(self) -> str:
         return "budgetd-demo"
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's signature
+    def log_message(self, format: str, *args: object) -> None:
         pass

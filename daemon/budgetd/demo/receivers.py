@@ -154,7 +154,7 @@ class Mailbox:
         to = "to=team@budgetd.example&from=budgetd@budgetd.example"
         return f"mailto://{HOST}:{self._smtp.port}/?smtp={HOST}&mode=insecure&format=text&cto=4&{to}"
 
-    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd
+    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:
         assert envelope.original_content is not None
         mail = message_from_bytes(envelope.original_content, policy=modern)
         text = mail.get_body(("plain",))
@@ -202,7 +202,7 @@ class _SmtpServer(Controller):
         # The base class connects to the port that it was asked for, which is 0.
         assert isinstance(self.server, asyncio.Server)
         self.port = self.server.sockets[0].getsockname()[1]
-        super()._trigger_server()  # type: ignore[no-untyped-call]  # aiosmtpd's
+        super()._trigger_server()  # type: ignore[no-untyped-call]  # aiosmtpd gives it no types
 
     def stop(self, no_assert: bool = False) -> None:
         self.loop.call_soon_threadsafe(self._cut_connections)

@@ -97,7 +97,7 @@ class DaemonProcess:
         assert not self.is_running
         with self._log.open("ab") as log:
             # In a session of its own: Ctrl-C is for the demo, which then ends the daemon.
-            self._process = subprocess.Popen(  # noqa: S603 - our own program, with our own arguments
+            self._process = subprocess.Popen(
                 [*self._command("run")],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -126,9 +126,9 @@ class DaemonProcess:
             self.kill()
             raise self.failure(f"the daemon did not stop within {self.STOP_TIMEOUT:.0f} s of SIGTERM") from error
 
-    def ask(self, *words: str) -> Any:  # noqa: ANN401 - JSON
+    def ask(self, *words: str) -> Any:
         """The JSON that a verb such as `episodes --all` prints about this daemon."""
-        done = subprocess.run(  # noqa: S603 - our own program, with our own arguments
+        done = subprocess.run(
             self._command(*words, "--json"), env=self._environment, capture_output=True, timeout=60, check=False
         )
         if done.returncode:

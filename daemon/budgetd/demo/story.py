@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -197,7 +198,7 @@ def play(stage: Stage, step: Step) -> None:
     polled = stage.polled()
     step.do(stage)
     for expected in step.expect:
-        stage.wait_until(lambda: _has_come(stage, expected, seen), str(expected), PATIENCE)  # noqa: B023 - called at once
+        stage.wait_until(partial(_has_come, stage, expected, seen), str(expected), PATIENCE)
     if not step.expect:
         stage.wait_until(lambda: stage.polled() >= polled + SETTLED, "polls of all vendors", PATIENCE)
     uncalled = [one for one in stage.inbox.received[seen:] if not any(each.is_met_by(one) for each in step.expect)]

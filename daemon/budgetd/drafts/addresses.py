@@ -1,4 +1,4 @@
-"""The address that was asked, without what is secret in it, or belongs to one account alone: that becomes params."""
+"""The address of the sample request. What is secret in it, or belongs to one account only, becomes params."""
 
 import re
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ class Address:
     secret_params: set[str] = field(default_factory=set)
 
     def add_param(self, name: str, help_: str, *, secret: bool = False) -> str:
-        """The template that stands for it."""
+        """Adds a param and returns the template that stands for it."""
         stem = "_".join(words_of(name)) or "id"
         stem = stem if stem[0].isalpha() and stem != "api_key" else f"the_{stem}"
         param = next(each for each in (stem, *(f"{stem}_{n}" for n in range(2, 99))) if each not in self.params)
@@ -42,7 +42,7 @@ class Address:
 
 
 def read_address(url: str, *, has_header: bool) -> Address:
-    """Raises ValueError, which does not quote the address. With a header for the key, the query does not carry it."""
+    """Raises ValueError, which does not quote the address. If a header carries the key, the query does not."""
     split = _split(url)
     address = Address(base_url=f"{split.scheme}://{split.netloc}")
     parts = split.path.split("/")

@@ -1,4 +1,4 @@
-"""Numbers that belong together: what is left, what was used and of how much, of one thing that is counted."""
+"""Clusters: numbers that belong together, such as what is left of one thing, what was used, and of how much."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ _ORDER = list(Strength)
 
 @dataclass
 class Cluster:
-    """`senses` has one number for each role; `by_sum` are the roles that only the sample's arithmetic speaks for."""
+    """`senses` has one number for each role; `by_sum` are the roles that only follow from the sample's arithmetic."""
 
     home: Path
     senses: dict[Role, Sense] = field(default_factory=dict)
@@ -20,7 +20,7 @@ class Cluster:
 
     @property
     def nouns(self) -> tuple[str, ...]:
-        """Of the number whose name says the most."""
+        """Those of the number whose name says the most."""
         return max((sense.nouns for sense in self.senses.values()), key=len, default=())
 
     @property
@@ -45,7 +45,7 @@ class Cluster:
         return self.senses[role].leaf.number
 
     def fit(self, sense: Sense) -> int:
-        """How well the number fits in, whether or not there is room: 0 is not at all."""
+        """How well the number fits in, whether or not its role is free; 0 is not at all."""
         is_cost = sense.role is Role.AMOUNT
         if not self.senses.keys().isdisjoint({Role.LEFT, Role.USED} if is_cost else {Role.AMOUNT}):
             return 0
@@ -62,7 +62,7 @@ class Cluster:
 
 
 def find_clusters(leaves: Iterable[Leaf], scope: Path = ()) -> list[Cluster]:
-    """The numbers with a role, put together; one that fits nowhere, or where another stands already, is left out."""
+    """The numbers with a role, grouped. One that fits nowhere, or whose role is taken, is left out."""
     numbers = list(leaves)
     senses = [sense for leaf in numbers if (sense := sense_of(leaf, scope))]
     by_home: dict[Path, list[Sense]] = {}
@@ -81,7 +81,7 @@ def find_clusters(leaves: Iterable[Leaf], scope: Path = ()) -> list[Cluster]:
 
 
 def _rank(sense: Sense) -> tuple[int, bool, int]:
-    """The surest first, and of several the whole before its parts: total_searches_left before plan_searches_left."""
+    """The surest first; then the whole before its parts: total_searches_left before plan_searches_left."""
     whole = sense.leaf.has("total", "available", "current", "remaining", "net")
     is_converted = sense.leaf.has("usd", "eur", "gbp")
     return _ORDER.index(sense.strength), not whole, len(sense.nouns) + is_converted
@@ -104,12 +104,12 @@ def _gather(home: Path, senses: Sequence[Sense]) -> list[Cluster]:
 
 
 def _wants(cluster: Cluster) -> int:
-    """A limit without a use is waiting for it more than a balance is."""
+    """A limit without a use needs it more than a balance does."""
     return Role.CAP in cluster.senses and Role.USED not in cluster.senses
 
 
 def _has_twin(sense: Sense, others: Sequence[Sense]) -> bool:
-    """Whether another number of another role counts the very same, so that the two are a thing of their own."""
+    """Whether another number, of another role, counts the same thing, so that the two form a cluster of their own."""
     return any(
         one.role is not sense.role and one.stems == sense.stems and one.period == sense.period
         for one in others
@@ -134,7 +134,7 @@ def _join_halves(clusters: list[Cluster]) -> list[Cluster]:
 
 
 def _add_by_sum(cluster: Cluster, numbers: Sequence[Leaf], all_of_them: Sequence[Cluster]) -> None:
-    """What no name tells the sample's own arithmetic may: used and left are what was granted."""
+    """Where names say nothing, the sample's own arithmetic may: used + left = granted."""
     taken = {sense.leaf for one in all_of_them for sense in one.senses.values()}
     free = [leaf for leaf in numbers if leaf not in taken and leaf.number > 0]
     have = {role: cluster.number(role) for role in cluster.senses}
@@ -156,19 +156,19 @@ def _add(cluster: Cluster, role: Role, number: Decimal, free: Sequence[Leaf]) ->
 
 
 def _drop_impossible(cluster: Cluster) -> None:
-    """A limit below what is left of it is the limit of something else."""
+    """Drops a limit that is below what is left: it is the limit of something else."""
     if {Role.CAP, Role.LEFT} <= cluster.senses.keys() and 0 <= cluster.number(Role.CAP) < cluster.number(Role.LEFT):
         del cluster.senses[Role.CAP]
 
 
 def _is_something(cluster: Cluster) -> bool:
-    """A limit alone, or a use alone, is nothing to watch."""
+    """Whether there is something to watch: not a limit alone, nor a use alone."""
     roles = cluster.senses.keys()
     return bool(roles & {Role.LEFT, Role.AMOUNT}) or {Role.CAP, Role.USED} <= roles
 
 
 def _the_only_number(numbers: Sequence[Leaf]) -> list[Cluster]:
-    """`{"amount": 9.2}`: whatever it is called, it is what the vendor has to say."""
+    """`{"amount": 9.2}`: the only number of an answer counts, whatever it is called."""
     if len(numbers) != 1:
         return []
     sense = Sense(leaf=numbers[0], role=Role.LEFT, strength=Strength.WEAK, nouns=(), period=None)

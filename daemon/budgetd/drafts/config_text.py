@@ -1,4 +1,4 @@
-"""The text of a first config, and of what is added to one: an account, a channel, and the rules that it needs."""
+"""The text of a first config, or of what is added to one: an account, a channel, and the rules for it."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field

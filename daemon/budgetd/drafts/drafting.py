@@ -1,12 +1,12 @@
-"""From a sample answer to a proposal: what the values seem to be, by their names, put together as meters."""
+"""From a sample answer to a proposal: what the values seem to be by their names, combined to meters."""
 
 from collections.abc import Sequence
 from typing import Final
 
+from budgetd.drafts.attributes import TYPES, Part, first_of, part_of
 from budgetd.drafts.clusters import Cluster, find_clusters
 from budgetd.drafts.leaves import Leaf, Listing, Path, jmespath, walk, words_of
 from budgetd.drafts.lists import find_key, is_dated, merge, usable
-from budgetd.drafts.others import TYPES, Part, first_of, part_of
 from budgetd.drafts.proposal import FieldDraft, MeterDraft, Proposal
 from budgetd.drafts.roles import Role
 from budgetd.drafts.shaping import Parts, shape
@@ -31,7 +31,7 @@ _SUBSCRIPTION: Final = (
 
 
 def propose(document: object) -> Proposal:
-    """No clock, no I/O, and nothing of the sample but the names in it."""
+    """Uses no clock and no I/O, and takes nothing from the sample but names."""
     drafter = _Drafter()
     drafter.proposal.is_list = isinstance(document, list)
     found = list(walk(document))

@@ -1,4 +1,4 @@
-"""Files for people to edit: written whole or not at all, and never over another unless that is asked for."""
+"""Files for people to edit: written completely or not at all, and never over another unless that is asked for."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ READABLE: Final = 0o644
 
 
 def require_free(path: Path, *, force: bool) -> None:
-    """Before any question is asked in vain. Raises UsageError."""
+    """Checked before any question is asked. Raises UsageError if the file exists."""
     if not force and path.exists():
         raise UsageError(f"{path} is there already; --force replaces it")
 
@@ -31,7 +31,7 @@ def require_writable(path: Path) -> None:
 
 
 def write_file(path: Path, text: str, mode: int, *, force: bool) -> None:
-    """Raises UsageError where the file is there already, and BudgetdError where it can't be written."""
+    """Raises UsageError if the file exists already, and BudgetdError if it can't be written."""
     with _written_beside(path, text) as beside:
         beside.chmod(mode)
         if force:
@@ -44,7 +44,7 @@ def write_file(path: Path, text: str, mode: int, *, force: bool) -> None:
 
 
 def rewrite_file(path: Path, text: str) -> None:
-    """Another text in a file that stays whose it is, and as private. Raises BudgetdError."""
+    """Replaces the text of a file, which keeps its owner and its mode. Raises BudgetdError."""
     path = path.resolve()
     with _written_beside(path, text) as beside:
         now = path.stat()
@@ -56,7 +56,7 @@ def rewrite_file(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def _written_beside(path: Path, text: str) -> Iterator[Path]:
-    """A file with the text in the same folder, until the end of the block at most."""
+    """A temporary file with the text in the same folder, gone at the end of the block."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Made 0600, so that what is private is at no moment readable.

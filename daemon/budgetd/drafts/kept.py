@@ -1,4 +1,4 @@
-"""Secrets on their way into a config: what stands there for them, and the file of its own that a literal one gets."""
+"""Secrets for a config that is being written: how the config refers to them, and the file that a literal one gets."""
 
 from dataclasses import dataclass
 from pathlib import Path

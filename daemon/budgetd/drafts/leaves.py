@@ -1,4 +1,4 @@
-"""A sample answer taken apart: each value with its path, its type and its words; lists of objects by themselves."""
+"""Leaves: the values of a sample answer, each with its path, its type and the words of its name; and its lists."""
 
 import json
 import re
@@ -55,7 +55,7 @@ def is_name(key: str) -> bool:
 
 
 def is_made(part: str) -> bool:
-    """Digits all over, or too long for a word: a machine made it, as it makes ids and keys."""
+    """Whether a machine made it, such as an id or a key: full of digits, or too long for a word."""
     digits = re.findall(r"\d+", part)
     is_mixed = len(digits) > 2 or (len("".join(digits)) > 4 and not part.isdigit())
     return is_mixed or any(len(word) > _LONGEST_WORD for word in words_of(part))

@@ -1,4 +1,4 @@
-"""Lists of objects in a sample: one item that stands for all, and what tells the items apart."""
+"""Lists of objects in a sample: one item that stands for all of them, and the field that tells them apart."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -19,7 +19,7 @@ _BEGINS: Final = frozenset(
 
 
 def merge(items: Items) -> tuple[list[Leaf], list[Listing]]:
-    """Every value that an item may have, from the first that has it; and the lists in the items."""
+    """Every value that an item may have, taken from the first item that has it; and the lists in the items."""
     leaves: dict[Path, Leaf] = {}
     inner: dict[Path, Listing] = {}
     for item in items:
@@ -32,7 +32,7 @@ def merge(items: Items) -> tuple[list[Leaf], list[Listing]]:
 
 
 def find_key(items: Items, leaves: Sequence[Leaf]) -> Leaf | None:
-    """A text or number of every item that is another in each, and no secret."""
+    """A text or number that every item has, different in each, and no secret."""
     return min((leaf for leaf in leaves if _could_name(leaf, items)), key=_rank, default=None)
 
 
@@ -53,5 +53,5 @@ def is_dated(leaves: Sequence[Leaf]) -> bool:
 
 
 def usable(leaves: Sequence[Leaf]) -> list[Leaf]:
-    """Those that an expression can name."""
+    """The leaves that an expression can name."""
     return [leaf for leaf in leaves if is_plain(leaf.path)]

@@ -1,4 +1,4 @@
-"""What is proposed for a sample answer: values, the meters made of them, and what no meter reads."""
+"""A proposal for a provider file: values, the meters made of them, and what no meter reads."""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""From a sample answer to a provider file that loads: the steps of `budgetd providers new`."""
+"""The steps of `budgetd providers new`: from a sample answer to a provider file that loads."""
 
 import json
 import tempfile
@@ -40,7 +40,7 @@ def draft_provider(wanted: Wanted, document: object, where: str) -> tuple[str, P
 
 
 def check_loads(name: str, text: str) -> Provider:
-    """By the loader that the service uses."""
+    """Checked by the loader of the service."""
     with tempfile.TemporaryDirectory(prefix="budgetd-") as folder:
         file = Path(folder) / f"{name}.toml"
         file.write_text(text, encoding="utf-8")

@@ -66,7 +66,7 @@ def _way_there(wanted: Wanted) -> Iterator[str]:
 
 
 def _auth(wanted: Wanted) -> tuple[str, bool]:
-    """How the key goes along, as a table in braces; and whether nothing said so."""
+    """How requests carry the key, as a table in braces; and whether that is only a guess."""
     query = wanted.address.auth if wanted.address else {}
     header = wanted.header or (None if query else "Authorization")
     parts = []

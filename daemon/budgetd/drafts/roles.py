@@ -1,4 +1,4 @@
-"""What a number probably means, by the words of its name: what is left, what was used, of how much, what it costs."""
+"""Roles: what a number probably means, by the words of its name: what is left, used, granted, allowed or spent."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +15,7 @@ class Role(StrEnum):
 
 
 class Strength(StrEnum):
-    """How sure a name makes: a weak one counts only beside others that it fits to."""
+    """How sure the name makes us: a weak sense counts only beside others that it fits."""
 
     STRONG = "strong"
     FAIR = "fair"

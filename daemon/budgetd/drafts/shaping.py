@@ -1,11 +1,11 @@
-"""One cluster of numbers, with the dates and texts around it, as a meter: its kind, its name, its unit, its fields."""
+"""From a cluster of numbers, and the dates and texts around it, to a meter: its kind, name, unit and fields."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from budgetd.drafts.attributes import Part, first_of
 from budgetd.drafts.clusters import Cluster
 from budgetd.drafts.leaves import Leaf, Path, words_of
-from budgetd.drafts.others import Part, first_of
 from budgetd.drafts.proposal import FieldDraft, MeterDraft
 from budgetd.drafts.roles import PURSE, Role, Strength, home_of, stem
 from budgetd_rules.kinds import Kind

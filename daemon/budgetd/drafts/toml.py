@@ -9,7 +9,7 @@ _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 
 def quoted(text: str) -> str:
-    """As TOML's basic string, which JSON's is as well."""
+    """A TOML basic string, which a JSON string is too."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

@@ -1,4 +1,4 @@
-"""A config that is not written yet, as if it were: so that it can be checked and polled with before it is."""
+"""A config that is not written yet, so that it can be checked and tried before it is."""
 
 import tomllib
 from decimal import Decimal

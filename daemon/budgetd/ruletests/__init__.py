@@ -1,1 +1,1 @@
-"""Rule tests: a TOML file of courses and of what is to be told of them, replayed by the functions of the live run."""
+"""Rule tests: a TOML file of polls and of what is to be told of them, replayed by the functions of the service."""

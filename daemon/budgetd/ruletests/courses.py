@@ -1,7 +1,7 @@
-"""Courses: what a test says that the vendors answered, as polls.
+"""Courses: from what a test says that the vendors answered to polls.
 
-A course is a list of `values` of one field, or a `series` of tables; several of them, of several meters, make the
-polls of their accounts.
+A course is a list of `values` of one field of a meter, or a `series` of tables. The courses of the meters of an account
+make its polls.
 """
 
 import re
@@ -9,25 +9,26 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from budgetd.durations import parse_duration
 from budgetd.ruletests.shapes import MeterKeys, MeterTable
 from budgetd.validation import did_you_mean
 from budgetd_rules.kinds import FIELD_TYPES, KINDS, Kind
 from budgetd_rules.meters import MeterKey, Reading, family
-from budgetd_rules.ourselves import OURSELVES
+from budgetd_rules.own_account import OWN_NAME
 from budgetd_rules.polls import Cause, Outage, Poll
 from budgetd_rules.values import UNKNOWN, UNLIMITED, Value, ValueType
 
 MOST_POLLS: Final = 100_000
 Keys = tuple[str | int, ...]
+T = TypeVar("T")
 _REPEATED: Final = re.compile(r"(.+?) x(\d{1,5})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clock:
-    """Times of a test as the service's clock showed them: `set_backs` are (when, by how much)."""
+    """From the times of a test to what the service's clock showed: `set_backs` are pairs of when and by how much."""
 
     start: datetime
     zone: tzinfo
@@ -55,7 +56,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
-    """One meter's course, and everything about the meter that a test may leave to its [defaults]."""
+    """The course of one meter, and everything about the meter that a test may leave to its [defaults]."""
 
     table: MeterTable
     where: Keys
@@ -71,22 +72,25 @@ class Course:
 def make_course(table: MeterTable, where: Keys, layers: Iterable[MeterKeys], account: str, every: timedelta) -> Course:
     """`layers` are the tables that fill in what this one leaves out, the nearest first."""
     tables = [table, *layers]
-
-    def said(key: str, default: Any) -> Any:  # noqa: ANN401 - whatever the key holds
-        return next((value for one in tables if (value := getattr(one, key)) is not None), default)
-
-    kind = said("kind", Kind.BALANCE)
+    kind = _first_given((one.kind for one in tables), Kind.BALANCE)
     return Course(
         table=table,
         where=where,
-        key=MeterKey(said("account", account), said("meter", "credits")),
+        key=MeterKey(
+            account=_first_given((one.account for one in tables), account),
+            meter=_first_given((one.meter for one in tables), "credits"),
+        ),
         kind=kind,
-        unit=said("unit", "credits"),
-        rolling=said("rolling", False),
-        every=said("every", every),
-        field=said("field", KINDS[kind].headline),
+        unit=_first_given((one.unit for one in tables), "credits"),
+        rolling=_first_given((one.rolling for one in tables), False),
+        every=_first_given((one.every for one in tables), every),
+        field=_first_given((one.field for one in tables), KINDS[kind].headline),
         fields={name: value for one in reversed(tables) for name, value in one.fields.items()},
     )
+
+
+def _first_given(values: Iterable[T | None], default: T) -> T:
+    return next((value for value in values if value is not None), default)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +106,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Step:
-    """One entry of a course: so many polls that see the same."""
+    """One entry of a course: a number of polls that see the same."""
 
     where: Keys
     at: timedelta | datetime | None = None
@@ -128,7 +132,7 @@ def _steps(course: Course) -> Iterator[_Step]:
 
 
 def _value_step(where: Keys, value: object, name: str) -> _Step:
-    """A value of the course's field, or a word for what else a poll can see; `x3` behind it: in three polls."""
+    """A value of the course's field, or a word for something else that a poll can see; with ` x3`, in three polls."""
     times = 1
     if isinstance(value, str) and (repeated := _REPEATED.fullmatch(value)):
         value, times = _literal(repeated[1]), int(repeated[2])
@@ -158,7 +162,7 @@ class Reader:
 
     def read(self, course: Course) -> list[Seen]:
         """Each poll of the meter, in order."""
-        if course.kind is Kind.CONNECTION and course.key.account != OURSELVES:
+        if course.kind is Kind.CONNECTION and course.key.account != OWN_NAME:
             self._wrong(course.where, "the connection is no meter of a test: it follows from the outages")
             return []
         fixed = self._fields(course, (*course.where, "fields"), course.fields)

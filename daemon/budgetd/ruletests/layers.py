@@ -1,7 +1,7 @@
-"""The rules of a test file: made as those of a config are, so that a rule means the same in both.
+"""The rules of a test file, built as those of a config are, so that a rule means the same in both.
 
-The built-in rules lie under them only where the file asks for it, or names one. A test lists all that is told: one of
-balances that has an outage in it should not have to list `blind` as well.
+The built-in rules are below them only if the file asks for them, or names one. A test lists all that is told: one about
+balances that has an outage in it should not have to list `blind` too.
 """
 
 from collections.abc import Iterable, Mapping

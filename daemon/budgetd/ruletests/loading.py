@@ -1,4 +1,4 @@
-"""A file of rule tests, read and checked whole: each test with its rules, its polls and what it expects."""
+"""Loading a file of rule tests: each test with its rules, its polls and what it expects, all of it checked."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -15,9 +15,10 @@ from budgetd.ruletests.courses import Clock, Course, Keys, Reader, make_course, 
 from budgetd.ruletests.layers import Layers
 from budgetd.ruletests.shapes import AccountTable, CaseFile, CaseTable, Moment, SpanTable
 from budgetd.validation import did_you_mean, key_path, problem_lines
-from budgetd_rules.judgement import Routing, Ruleset
+from budgetd_rules.judgement import Ruleset
 from budgetd_rules.meters import Account
 from budgetd_rules.replay import Down, Event, Jump, Reload
+from budgetd_rules.routing import Routing
 
 START: Final = datetime(2026, 1, 5, 12, tzinfo=UTC)
 """A Monday's noon, if a test does not say when it begins."""

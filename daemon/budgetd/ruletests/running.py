@@ -1,4 +1,4 @@
-"""Running the tests: each is replayed, and what came is laid beside what was expected."""
+"""Running the tests: each is replayed, and what came is compared with what was expected."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -122,7 +122,7 @@ def _beside(
     say_wanted: Callable[[Wanted], str],
     say_got: Callable[[Got], str],
 ) -> list[str]:
-    """Nothing where all that is wanted came, in its order, and nothing else did; else both as one list."""
+    """Nothing if all that is wanted came, in order, and nothing else; otherwise both as one list, like a diff."""
     lines: list[str] = []
     left = list(got)
     for one in wanted:

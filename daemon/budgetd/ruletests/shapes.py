@@ -1,4 +1,4 @@
-"""What a file of rule tests may say. Strict, as the config is: a typo is an error with its key."""
+"""The tables of a file of rule tests. Strict like the config: a typo is an error with its key."""
 
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta

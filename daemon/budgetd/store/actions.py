@@ -1,4 +1,4 @@
-"""Actions that people started: who, when, with what, and how it ended. Commands only append here."""
+"""Actions that people started: who, when, with which arguments, and how they ended. Commands append to it."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from budgetd_rules.encoding import at, when
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """`ending` is unknown until there is another; a process that was killed in between leaves it so."""
+    """`ending` is unknown until the action has ended, and for ever if the process was killed before."""
 
     account: str
     action: str
@@ -23,18 +23,12 @@ class Started:
 
 
 def begin_action(db: Store, started: Started) -> int:
-    """Written before anything is sent, so that whatever happens stands here; returns its id."""
-    row = {
-        "account": started.account,
-        "action": started.action,
-        "args": json.dumps(dict(started.args), ensure_ascii=False),
-        "by": started.by,
-        "at": at(started.at),
-    }
+    """Written before anything is sent, so that there is a record whatever happens. Returns its id."""
+    args = json.dumps(dict(started.args), ensure_ascii=False)
+    row = [started.account, started.action, args, started.by, at(started.at)]
     with write(db):
-        columns = ", ".join(f'"{name}"' for name in row)
-        sql = f"INSERT INTO actions ({columns}) VALUES (?, ?, ?, ?, ?)"  # noqa: S608 - names of our own
-        id_ = db.execute(sql, list(row.values())).lastrowid
+        sql = 'INSERT INTO actions (account, action, args, "by", at) VALUES (?, ?, ?, ?, ?)'
+        id_ = db.execute(sql, row).lastrowid
     assert id_ is not None
     return id_
 

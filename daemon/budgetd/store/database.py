@@ -1,4 +1,4 @@
-"""The database file: opened, migrated, written in one kind of transaction, and locked to one daemon."""
+"""The database file: opening, migrating, transactions, and the lock that makes one daemon the only writer."""
 
 import contextlib
 import fcntl
@@ -15,10 +15,10 @@ from budgetd.store.schema import migrations
 
 
 class Store(Database):
-    """A connection whose queries are read to their end at once.
+    """A connection that reads every query to its end at once.
 
-    A cursor that an exception leaves half read keeps its snapshot, past a rollback and for as long as the traceback
-    lives. Whatever another connection has written by then, no write of ours would go any more: "database is locked".
+    A cursor that an exception leaves half read keeps its snapshot, even after a rollback, for as long as the traceback
+    lives. Once another connection has written, all our writes would then fail: "database is locked".
     """
 
     def query(
@@ -28,15 +28,15 @@ class Store(Database):
         return (row for row in rows)
 
 
-# A row that its table does not take says nothing about the database: the next row may go.
+# A row that its table refuses says nothing about the database: the next row may be accepted.
 _OUR_OWN_FAULT: Final = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
-# Longer than any of our own transactions; a command or a backup that holds the lock longer is reported and retried.
+# Longer than any of our own transactions. If a command or a backup holds the lock longer, that is reported and retried.
 BUSY_TIMEOUT: Final = 5.0
 
 
 @contextlib.contextmanager
 def write(db: Store) -> Iterator[None]:
-    """The one way to write: all of the block, or nothing.
+    """A transaction: all of the block is written, or nothing.
 
     IMMEDIATE, because a deferred transaction that first reads fails at once when another process has written since.
     """
@@ -76,10 +76,10 @@ def read(db: Store) -> Iterator[None]:
 
 
 def check(db: Store) -> None:
-    """Raises StoreError where the database does not answer.
+    """Raises StoreError if the database does not answer.
 
-    Read to its end here, in the connection's own thread: a cursor that is dropped in another waits there for as long as
-    this one waits for a lock, and takes the reason away from under it ("not an error").
+    The cursor is read to its end in the connection's own thread. If it were dropped in another thread, that would wait
+    as long as this one waits for a lock, and the reason would be lost ("not an error").
     """
     with read(db):
         db.execute("SELECT 1 FROM accounts LIMIT 1").fetchall()
@@ -88,7 +88,7 @@ def check(db: Store) -> None:
 def put(db: Store, table: str, rows: Sequence[Mapping[str, object]]) -> None:
     """Inserts the rows, or replaces those of the same key. All have the same columns.
 
-    sqlite-utils' own `insert_all` asks the schema anew each time, which costs more than the insert.
+    sqlite-utils' own `insert_all` reads the schema each time, which costs more than the insert.
     """
     if rows:
         columns, marks = ", ".join(f'"{name}"' for name in rows[0]), ", ".join("?" * len(rows[0]))
@@ -97,7 +97,7 @@ def put(db: Store, table: str, rows: Sequence[Mapping[str, object]]) -> None:
 
 
 def open_for_daemon(path: Path) -> Store:
-    """The database, made and migrated where needed. Raises StoreError."""
+    """The database, created and migrated if needed. Raises StoreError."""
     with _translated(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         # What the accounts hold is nobody else's business.
@@ -117,9 +117,9 @@ def make(path: Path) -> None:
 
 
 def open_for_reading(path: Path) -> Store | None:
-    """The database as a command reads it beside the daemon; none where the daemon has never run.
+    """The database as a command reads it beside the daemon; None if the daemon has never run.
 
-    Raises StoreError where it can't be read, or was written by another version.
+    Raises StoreError if it can't be read, or was written by an older version.
     """
     with _translated(path):
         if not path.exists():
@@ -131,7 +131,7 @@ def open_for_reading(path: Path) -> Store | None:
 
 
 def open_for_appending(path: Path) -> Store | None:
-    """The database as a command writes to it beside the daemon, which it never migrates; none where there is none."""
+    """The database as a command appends to it beside the daemon, without migrating it; None if there is none."""
     db = open_for_reading(path)
     if db is None:
         return None
@@ -142,7 +142,7 @@ def open_for_appending(path: Path) -> Store | None:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Holds the lock that makes one daemon the only writer. Raises StoreError where another has it."""
+    """Holds the lock that makes one daemon the only writer. Raises StoreError if another has it."""
     with _translated(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock: IO[str] = path.with_name(path.name + ".lock").open("a")
@@ -155,7 +155,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def is_daemon_running(path: Path) -> bool:
-    """Whether one has the lock on this database; as far as can be known."""
+    """Whether a daemon has the lock on this database, as far as can be known."""
     try:
         with locked(path):
             return False

@@ -8,7 +8,7 @@ from budgetd.store.database import Store, read, write
 from budgetd.store.notices import channel_state
 from budgetd.store.rows import among
 from budgetd_rules.encoding import at
-from budgetd_rules.judgement import OF_CONFIG
+from budgetd_rules.notices import OF_CONFIG
 
 # A failing channel may be tried so often for the sake of what is critical and new.
 PROBE_EVERY: Final = timedelta(minutes=1)

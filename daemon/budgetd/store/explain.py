@@ -1,4 +1,4 @@
-"""What explaining needs: an account as judging loads it, the course of its meters, and what was told of them."""
+"""What explanations need: an account as judging loads it, the history of its meters, and what was told of them."""
 
 import json
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ from budgetd.store.judgements import load as load_memory
 from budgetd.store.rows import among
 from budgetd_rules.encoding import at, maybe_when, when
 from budgetd_rules.holds import Hold
-from budgetd_rules.judgement import NoticeState
 from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import ChangeKind, Episode
 from budgetd_rules.meters import MeterKey
+from budgetd_rules.notices import NoticeState
 from budgetd_rules.rule import Level
 from budgetd_rules.values import UNKNOWN, Value
 
@@ -26,7 +26,7 @@ LAST_SPELLS: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spell:
-    """A stretch of readings with the same fields; `before` are those of the one before, where there is one."""
+    """A stretch of readings with the same fields; `before` are the fields of the stretch before, if there is one."""
 
     from_at: datetime
     until_at: datetime
@@ -35,7 +35,7 @@ class Spell:
 
     @property
     def changed(self) -> dict[str, tuple[Value, Value]]:
-        """name -> before and now."""
+        """name -> the value before, and the value in this stretch."""
         if self.before is None:
             return {}
         names = sorted(self.before.keys() | self.fields.keys())
@@ -45,7 +45,7 @@ class Spell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwedNotice:
-    """A notice, and how its tries went; `next_try_at` is when the outbox looks at it again, where it does."""
+    """A notice, and how its tries went. `next_try_at` is when the outbox will look at it again, if it will."""
 
     id: str
     change: str
@@ -65,7 +65,7 @@ class OwedNotice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """All by meter but the memory. `episodes` are the newest of each, open or ended."""
+    """All by meter, except the memory. `episodes` are the newest of each meter, open or ended."""
 
     memory: Memory
     holds: tuple[Hold, ...] = ()
@@ -75,7 +75,7 @@ class Stored:
 
 
 def load(db: Store, rule: str, account: str, now: datetime) -> Stored:
-    """Inside of a read."""
+    """Call it inside a read."""
     memory = load_memory(db, [account])
     episodes = {episode.key.meter: episode for episode in _newest_episodes(db, rule, account)}
     meters = {reading.key.meter for reading in memory.readings} | {key.meter for key in memory.watches}
@@ -91,7 +91,7 @@ def load(db: Store, rule: str, account: str, now: datetime) -> Stored:
 def load_spells(
     db: Store, key: MeterKey, *, since: datetime | None = None, newest: int | None = None
 ) -> tuple[Spell, ...]:
-    """Those that reach past `since`, or so many of the newest; oldest first. Inside of a read."""
+    """The spells that reach past `since`, or the newest ones; oldest first. Call it inside a read."""
     sql = """
         SELECT from_at, until_at, fields,
                (SELECT older.fields FROM history AS older
@@ -113,7 +113,7 @@ def _spell(row: rows.Row) -> Spell:
 
 
 def load_meters(db: Store, account: str) -> dict[str, tuple[Kind, str] | None]:
-    """meter -> kind and unit, none where the meter is gone and only its history is left. Inside of a read."""
+    """meter -> kind and unit; None if the meter is gone and only its history is left. Call it inside a read."""
     latest = db.query("SELECT meter, kind, unit FROM latest WHERE account = ?", [account])
     here = {row["meter"]: (Kind(row["kind"]), row["unit"]) for row in latest}
     past = db.execute("SELECT DISTINCT meter FROM history WHERE account = ?", [account])
@@ -121,13 +121,13 @@ def load_meters(db: Store, account: str) -> dict[str, tuple[Kind, str] | None]:
 
 
 def _newest_episodes(db: Store, rule: str, account: str) -> list[Episode]:
-    # The other columns are those of the row with the largest: SQLite promises it.
+    # The other columns are those of the row with the maximum: SQLite guarantees that.
     sql = "SELECT *, max(opened_at) FROM episodes WHERE rule = ? AND account = ? GROUP BY meter"
     return [rows.episode(row) for row in db.query(sql, [rule, account])]
 
 
 def _notices(db: Store, rule: str, account: str, episodes: Mapping[str, Episode]) -> dict[str, tuple[OwedNotice, ...]]:
-    """Of these episodes all; of what was noted without one, what is not settled."""
+    """All notices of these episodes; of noted changes, those that wait, are held or are dead."""
     notices: dict[str, tuple[OwedNotice, ...]] = {}
     ids = among(episode.id for episode in episodes.values())
     for row in db.query(_NOTICES, [rule, account, ids]):

@@ -9,9 +9,9 @@ from budgetd.store import rows
 from budgetd.store.database import Store, put, read, write
 from budgetd.store.rows import among
 from budgetd_rules.encoding import at
-from budgetd_rules.handover import OWED_FOR_LONGEST, heir
-from budgetd_rules.judgement import UNTOLD, NoticeState
-from budgetd_rules.ourselves import NOT_COMPOSED, channel_of
+from budgetd_rules.handover import OWED_FOR_LONGEST, choose_substitute
+from budgetd_rules.notices import UNTOLD, NoticeState
+from budgetd_rules.own_account import NOT_COMPOSED, channel_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +136,7 @@ class _Overdue:
         notices = self.db.execute("SELECT channel FROM notices WHERE change = ?", [row["change"]])
         failing = self.db.execute("SELECT name FROM channels WHERE failures > 0")
         had = {channel_of(row["account"], row["meter"]), *(channel for (channel,) in notices)}
-        return heir(self.channels, row["fallback"], had, {name for (name,) in failing})
+        return choose_substitute(self.channels, row["fallback"], had, {name for (name,) in failing})
 
     def _up_to_date(self, row: rows.Row) -> set[str]:
         """The others that were told of this change, or of the episode after it: as it was then, which is newer."""

@@ -1,4 +1,4 @@
-"""Acks and silences. Commands only append here: a hold, or the end of one; the daemon reads them at each delivery."""
+"""Acks and silences. Commands append holds and their ends; the daemon reads them at each delivery."""
 
 import json
 import secrets
@@ -13,7 +13,7 @@ from budgetd_rules.rule import Level
 
 
 def add_hold(db: Store, hold: Hold) -> Hold:
-    """Stores it under an id of its own."""
+    """Stores it and returns it with its new id."""
     hold = replace(hold, id=secrets.token_hex(3))
     matcher: dict[str, object] = {"rule": hold.rule, "account": hold.account, "meter": hold.meter}
     if hold.kind is HoldKind.ACK:
@@ -40,7 +40,7 @@ def end_hold(db: Store, hold: str, by: str, now: datetime) -> None:
 
 
 def load_holds(db: Store, now: datetime, *, ended_too: bool = False) -> list[Hold]:
-    """Inside of a read: those that are active, or all, oldest first."""
+    """The holds that are active, or all, oldest first. Call it inside a read."""
     sql = """
         SELECT holds.*, hold_ends.at AS ended_at FROM holds LEFT JOIN hold_ends ON hold_ends.hold = holds.id
         ORDER BY from_at, id

@@ -1,4 +1,4 @@
-"""What judging needs, and what it leaves: watches, episodes, changes and the notices they owe."""
+"""What judging reads and writes: watches, episodes, changes, and the notices that they owe."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,26 +9,24 @@ from budgetd.store.database import Store, put
 from budgetd.store.rows import among
 from budgetd_rules.burn import Run
 from budgetd_rules.encoding import at, read_value, when
-from budgetd_rules.judgement import Heard, Judgement, Notice
+from budgetd_rules.judgement import Judgement
 from budgetd_rules.memory import Episode, Watch, WatchKey
 from budgetd_rules.meters import MeterKey, Reading
+from budgetd_rules.notices import NOBODY, Audience, Notice
 from budgetd_rules.values import as_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """What is stored of some accounts. `told`: the channels that were owed something of each open episode, `heard`:
-    those that were told something, or may have been.
-    """
+    """What is stored of some accounts, and who knows of their open episodes."""
 
     readings: tuple[Reading, ...]
     watches: Mapping[WatchKey, Watch]
-    told: Mapping[str, Sequence[str]]
-    heard: Heard
+    audience: Audience
 
 
 def unjudged(db: Store, now: datetime) -> list[str]:
-    """The accounts with something new, or with a watch that is to be looked at again by now."""
+    """The accounts with a new reading, or with a watch whose `wake_at` has come."""
     sql = "SELECT name FROM accounts WHERE unjudged = 1 UNION SELECT account FROM watches WHERE wake_at <= ?"
     return [name for (name,) in db.execute(sql, [at(now)])]
 
@@ -48,16 +46,14 @@ def load(db: Store, accounts: Sequence[str]) -> Memory:
         rows.watch(row, episodes.get(row["episode"]))
         for row in db.query("SELECT * FROM watches WHERE account IN (SELECT value FROM json_each(?))", these)
     ]
-    told, heard = _told(db, list(episodes)) if episodes else ({}, {})
     return Memory(
         readings=tuple(rows.reading(row) for row in readings),
         watches={watch.key: watch for watch in watches},
-        told=told,
-        heard=heard,
+        audience=_audience(db, list(episodes)) if episodes else NOBODY,
     )
 
 
-def _told(db: Store, episodes: Sequence[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+def _audience(db: Store, episodes: Sequence[str]) -> Audience:
     sql = """
         SELECT changes.episode AS episode, notices.channel AS channel, max(notices.state = 'sent' OR EXISTS (
             SELECT 1 FROM attempted JOIN attempts ON attempts.id = attempted.attempt
@@ -65,17 +61,17 @@ def _told(db: Store, episodes: Sequence[str]) -> tuple[dict[str, list[str]], dic
         FROM changes JOIN notices ON notices.change = changes.id
         WHERE changes.episode IN (SELECT value FROM json_each(?)) GROUP BY changes.episode, notices.channel
     """
-    told: dict[str, list[str]] = {}
+    owed: dict[str, list[str]] = {}
     heard: dict[str, list[str]] = {}
     for row in db.query(sql, [among(episodes)]):
-        told.setdefault(row["episode"], []).append(row["channel"])
+        owed.setdefault(row["episode"], []).append(row["channel"])
         if row["is_heard"]:
             heard.setdefault(row["episode"], []).append(row["channel"])
-    return told, heard
+    return Audience(owed=owed, heard=heard)
 
 
 def runs(db: Store, key: MeterKey, since: datetime) -> list[Run]:
-    """The runs of a balance's history that reach past `since`, oldest first."""
+    """The runs of a balance that reach past `since`, oldest first."""
     sql = """
         SELECT from_at, until_at, json_extract(fields, '$.remaining') AS remaining
         FROM history WHERE account = ? AND meter = ? AND until_at >= ? ORDER BY from_at
@@ -91,7 +87,7 @@ def runs(db: Store, key: MeterKey, since: datetime) -> list[Run]:
 
 
 def rename_rule(db: Store, old: str, new: str) -> None:
-    """What the rule remembers, and its open episodes, under its new name; where that is taken, nothing."""
+    """Moves the rule's watches and open episodes to its new name, except where that has a watch already."""
     free = """
         SELECT account, meter FROM watches AS w WHERE rule = ? AND NOT EXISTS (
             SELECT 1 FROM watches AS others WHERE rule = ? AND others.account = w.account AND others.meter = w.meter)
@@ -104,7 +100,7 @@ def rename_rule(db: Store, old: str, new: str) -> None:
 
 
 def write_judgement(db: Store, accounts: Sequence[str], judgement: Judgement) -> None:
-    """Inside of the transaction that loaded: nothing is written where nothing changed."""
+    """Call it in the transaction that loaded the accounts. What did not change is not written."""
     db.execute("UPDATE accounts SET unjudged = 0 WHERE name IN (SELECT value FROM json_each(?))", [among(accounts)])
     put(db, "watches", [rows.watch_row(watch) for watch in judgement.watches])
     for key in judgement.forgotten:

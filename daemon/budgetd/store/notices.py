@@ -14,11 +14,11 @@ from budgetd.store.rows import among
 from budgetd.store.troubles import note
 from budgetd_rules.encoding import at, maybe_at, maybe_when, when
 from budgetd_rules.holds import Hold
-from budgetd_rules.judgement import Notice, NoticeState
 from budgetd_rules.lines import Owed, Settled
 from budgetd_rules.memory import Episode
 from budgetd_rules.meters import MeterKey, Reading
-from budgetd_rules.ourselves import channel_meter, own_reading, send_cause
+from budgetd_rules.notices import Notice, NoticeState
+from budgetd_rules.own_account import channel_meter, own_reading, send_cause
 from budgetd_rules.polls import NO_CAUSE
 
 # A poll takes half a minute at most, and is judged at once.

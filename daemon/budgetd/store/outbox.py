@@ -1,4 +1,4 @@
-"""The outbox as people look at it: every notice that is owed or dead, and on request those that are settled."""
+"""The outbox as people see it: every notice that is owed or dead, and on request those that are settled."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,17 +7,17 @@ from typing import Final
 from budgetd.store import rows
 from budgetd.store.database import Store, read
 from budgetd_rules.encoding import at, maybe_when, when
-from budgetd_rules.judgement import NoticeState
 from budgetd_rules.memory import ChangeKind
+from budgetd_rules.notices import NoticeState
 from budgetd_rules.rule import Level
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A notice, and how its tries went. `since` is when it began to be owed; `next_try_at` only while it waits.
+class OutboxEntry:
+    """A notice, and how its tries went. It is owed `since` then; `next_try_at` is set only while it waits.
 
-    `delay`: it escalates, and is told only if nobody has acked by then. A digest or a drill has its `report`, and
-    nothing that a change has.
+    `delay`: it is an escalation, told only if nobody has acked by then. A digest or a drill has its `report`, and none
+    of the fields of a change.
     """
 
     id: str
@@ -52,16 +52,16 @@ _ENTRIES: Final = """
 """
 
 
-def load_entries(db: Store, settled_since: datetime | None = None) -> list[Entry]:
-    """Oldest first: what is owed or dead, and what was settled since then."""
+def load_entries(db: Store, settled_since: datetime | None = None) -> list[OutboxEntry]:
+    """What is owed or dead, and what was settled since then; oldest first."""
     with read(db):
         return [_entry(row) for row in db.query(_ENTRIES, [at(settled_since) if settled_since else "~"])]
 
 
-def _entry(row: rows.Row) -> Entry:
+def _entry(row: rows.Row) -> OutboxEntry:
     state, due_at, channel_at = NoticeState(row["state"]), when(row["due_at"]), maybe_when(row["next_try_at"])
     is_owed = state in (NoticeState.WAITING, NoticeState.HELD)
-    return Entry(
+    return OutboxEntry(
         id=row["id"],
         channel=row["channel"],
         state=state,

@@ -13,7 +13,7 @@ from budgetd_rules.digests import AccountFact, ChannelFact, Facts, OpenFact, Owe
 from budgetd_rules.encoding import at, maybe_when, when
 from budgetd_rules.holds import Holds
 from budgetd_rules.meters import Account, View, view
-from budgetd_rules.ourselves import OURSELVES
+from budgetd_rules.own_account import OWN_NAME
 
 
 def remember(db: Store, diaries: Mapping[str, Diary], now: datetime) -> None:
@@ -97,7 +97,7 @@ def load_facts(
             accounts=[
                 AccountFact(account=account, views=[one for one in views if one.key.account == name])
                 for name, account in accounts.items()
-                if name != OURSELVES
+                if name != OWN_NAME
             ],
             open=list(_open(db, {tuple(one.key): one for one in views}, holds)),
             channels=_channels(db, [name for name in channels if name != reader]),

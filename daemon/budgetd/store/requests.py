@@ -1,4 +1,4 @@
-"""What people ask of the outbox. Commands only append here; the daemon looks each second, and does it."""
+"""What people ask of the outbox: commands append requests, and the daemon carries them out within a second."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class RequestKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """`target` is a notice's id; of a retry also a channel's name, or `*`."""
+    """`target` is a notice's id or, for a retry, also a channel's name or `*`."""
 
     kind: RequestKind
     target: str
@@ -40,7 +40,7 @@ def add_requests(db: Store, requests: Iterable[Request]) -> None:
 
 
 def carry_out(db: Store, channels: Iterable[str], now: datetime) -> list[Request]:
-    """Those that are still open, in one transaction; a channel that the config does not have can't be tried."""
+    """Carries out the open requests, in one transaction. Only the channels of the config can be retried."""
     with read(db):
         if not _open(db):
             return []
@@ -67,7 +67,7 @@ def _request(row: rows.Row) -> Request:
 
 
 def _retry(db: Store, target: str, channels: str, now: datetime) -> None:
-    """The dead are owed from now on, and the channels of all that waits are tried now."""
+    """Dead notices are owed again from now on, and the channels of all waiting ones are tried now."""
     db.execute(
         "UPDATE notices SET state = 'waiting', reason = NULL, hold = NULL, settled_at = NULL, due_at = ?1, "
         "owed_since = ?1 "

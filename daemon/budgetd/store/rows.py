@@ -1,4 +1,4 @@
-"""Rows to records and back: what a column holds of a record."""
+"""From rows of the database to records of the core, and back."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ _SORTED: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_
 
 
 def among(values: Iterable[str]) -> str:
-    """The one parameter of `column IN (SELECT value FROM json_each(?))`: a list in SQL that stays constant."""
+    """The parameter for `column IN (SELECT value FROM json_each(?))`, so that the SQL is the same for any list."""
     return json.dumps(list(values))
 
 
@@ -44,7 +44,7 @@ def reading(row: Row) -> Reading:
 
 
 def delay(row: Row) -> timedelta | None:
-    """How long a notice waits before it escalates, if it does."""
+    """How long a notice of a route with `after` waits."""
     return timedelta(seconds=row["delay"]) if row["delay"] is not None else None
 
 
@@ -169,7 +169,7 @@ def change_row(change: Change) -> dict[str, object]:
 
 
 def _values_to_text(values: Mapping[str, Value]) -> str:
-    """Unlike the fields of a reading, unknown ones too: that they were is a part of the reason."""
+    """With unknown values, unlike the fields of a reading: that they were unknown is part of the reason."""
     return json.dumps({name: write_value(value) for name, value in values.items()}, ensure_ascii=False)
 
 

@@ -1,6 +1,6 @@
 """The tables, as a list of migrations. Each runs in one transaction together with its own record.
 
-Times are UTC ISO-8601 text of one width, so that they sort as text; numbers are text, because SQLite has no decimals.
+Times are UTC ISO-8601 texts of the same length, so that they sort as text. Decimals are texts: SQLite has no such type.
 """
 
 from typing import Final

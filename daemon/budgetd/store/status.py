@@ -1,9 +1,10 @@
-"""What the commands show: read in one snapshot, beside a running daemon."""
+"""What `status` and `episodes` show, read in one snapshot beside a running daemon."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from budgetd.store import rows
 from budgetd.store.database import Store, read
@@ -11,9 +12,9 @@ from budgetd.store.holds import load_holds
 from budgetd.store.rows import among
 from budgetd_rules.encoding import at, maybe_when, when
 from budgetd_rules.holds import Hold, Holds
-from budgetd_rules.judgement import NoticeState
 from budgetd_rules.memory import Change, Episode
 from budgetd_rules.meters import Account, Reading
+from budgetd_rules.notices import NoticeState
 from budgetd_rules.polls import Cause, Outage
 
 
@@ -30,7 +31,7 @@ class AccountStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoticeStatus:
-    """`attempts` counts the tries; `said` is the text of the last, title and body."""
+    """`said` is the title and the body of the last attempt."""
 
     change: str
     channel: str
@@ -58,7 +59,7 @@ class EpisodeStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelStatus:
-    """`later`: how many of those that wait are to be told only then, if at all."""
+    """`later`: how many of those that wait are escalations whose time has not come."""
 
     name: str
     last_success: datetime | None = None
@@ -71,7 +72,7 @@ class ChannelStatus:
 
     @property
     def owed(self) -> int:
-        """What was not told, and may still be."""
+        """How many were not told, and may still be."""
         return self.waiting + self.held + self.dead
 
 
@@ -85,12 +86,12 @@ class Status:
 
 
 def load_status(db: Store, accounts: Mapping[str, Account], now: datetime) -> Status:
-    """Every account and channel that the store knows, the open episodes, and the holds that are active."""
+    """Every account and channel in the store, the open episodes, and the active holds."""
     with read(db):
         holds = Holds.at(now, load_holds(db, now), accounts)
         return Status(
             accounts=_accounts(db),
-            episodes=_episodes(db, holds, "ended_at IS NULL", []),
+            episodes=_episodes(db, holds, _OPEN, []),
             channels=_channels(db, now),
             holds=holds.active,
             unrouted=_unrouted(db),
@@ -106,13 +107,13 @@ def load_identities(db: Store) -> dict[str, str | None]:
 def load_episodes(
     db: Store, wanted: str | None, accounts: Mapping[str, Account], now: datetime, *, ended_too: bool
 ) -> tuple[EpisodeStatus, ...]:
-    """The episodes with their changes and notices, oldest first; or the one of this id, or beginning of an id."""
+    """The episodes with their changes and notices, oldest first; only those whose id begins with `wanted`, if given."""
     with read(db):
         holds = Holds.at(now, load_holds(db, now), accounts)
         if wanted is not None:
-            found = _episodes(db, holds, "instr(lower(id), lower(?)) = 1", [wanted])
+            found = _episodes(db, holds, _BY_ID, [wanted])
         else:
-            found = _episodes(db, holds, "1" if ended_too else "ended_at IS NULL", [])
+            found = _episodes(db, holds, _ALL if ended_too else _OPEN, [])
         return tuple(_with_course(db, found))
 
 
@@ -166,7 +167,7 @@ def _channels(db: Store, now: datetime) -> dict[str, ChannelStatus]:
 
 
 def _unrouted(db: Store) -> int:
-    """Changes of open episodes that were to be told, and that no route took."""
+    """The number of changes of open episodes that should have been told, but that no route took."""
     sql = """
         SELECT count(*) FROM changes JOIN episodes ON episodes.id = changes.episode
         WHERE ended_at IS NULL AND NOT unsaid
@@ -176,11 +177,13 @@ def _unrouted(db: Store) -> int:
     return int(count)
 
 
-def _episodes(db: Store, holds: Holds, condition: str, parameters: Iterable[str]) -> tuple[EpisodeStatus, ...]:
-    sql = f"""
-        SELECT episodes.*, parked_at FROM episodes LEFT JOIN watches USING (account, meter, rule)
-        WHERE {condition} ORDER BY opened_at, id
-    """  # noqa: S608 - ours alone
+_FOUND: Final = "SELECT episodes.*, parked_at FROM episodes LEFT JOIN watches USING (account, meter, rule)"
+_ALL: Final = f"{_FOUND} ORDER BY opened_at, id"
+_OPEN: Final = f"{_FOUND} WHERE ended_at IS NULL ORDER BY opened_at, id"
+_BY_ID: Final = f"{_FOUND} WHERE instr(lower(id), lower(?)) = 1 ORDER BY opened_at, id"
+
+
+def _episodes(db: Store, holds: Holds, sql: str, parameters: Sequence[str]) -> tuple[EpisodeStatus, ...]:
     return tuple(
         EpisodeStatus(
             episode=(episode := rows.episode(row)),
@@ -188,7 +191,7 @@ def _episodes(db: Store, holds: Holds, condition: str, parameters: Iterable[str]
             silenced=episode.ended_at is None and holds.silence_of(episode.key) is not None,
             parked=episode.ended_at is None and row["parked_at"] is not None,
         )
-        for row in db.query(sql, list(parameters))
+        for row in db.query(sql, parameters)
     )
 
 

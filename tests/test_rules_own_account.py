@@ -1,20 +1,21 @@
 """budgetd as an account of its own, and who is told instead of whom."""
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from budgetd_rules.handover import heir
-from budgetd_rules.judgement import Route, Routing, owe
+from budgetd_rules.handover import choose_substitute
 from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import Change, ChangeKind
 from budgetd_rules.meters import Account, view
-from budgetd_rules.ourselves import ACCOUNT, BROKEN, NOT_COMPOSED, channel_of, own_meters, own_reading, send_cause
+from budgetd_rules.notices import Audience, owe
+from budgetd_rules.own_account import BROKEN, NOT_COMPOSED, OWN_ACCOUNT, channel_of, own_meters, own_reading, send_cause
 from budgetd_rules.polls import Cause
+from budgetd_rules.routing import Route, Routing
 from budgetd_rules.wording import describe
 from build import NOON, account, change, episode, minutes
 
@@ -35,7 +36,7 @@ NAMES: Final = ["ops", "finance", "mail"]
     ],
 )
 def test_heir(fallback: str | None, had: set[str], failing: set[str], told: str | None) -> None:
-    assert heir(NAMES, fallback, had, failing) == told
+    assert choose_substitute(NAMES, fallback, had, failing) == told
 
 
 @given(
@@ -44,7 +45,7 @@ def test_heir(fallback: str | None, had: set[str], failing: set[str], told: str 
     failing=st.sets(st.sampled_from(NAMES)),
 )
 def test_whoever_has_not_heard_it_is_found(fallback: str | None, had: set[str], failing: set[str]) -> None:
-    told = heir(NAMES, fallback, had, failing)
+    told = choose_substitute(NAMES, fallback, had, failing)
     assert told in set(NAMES) - had if set(NAMES) - had else told is None
 
 
@@ -55,7 +56,7 @@ def owed(channels: Sequence[str], *, of: str, fallback: str | None = None, names
         group_wait=dict.fromkeys(names, timedelta(0)),
         fallbacks={"ops": fallback} if fallback else {},
     )
-    return [notice.channel for notice in owe(fails(of), ACCOUNT, Kind.CONNECTION, routing, {})]
+    return [notice.channel for notice in owe(fails(of), OWN_ACCOUNT, Kind.CONNECTION, routing)]
 
 
 def fails(channel: str, kind: ChangeKind = ChangeKind.OPENED) -> Change:
@@ -86,15 +87,15 @@ def test_that_it_works_again_is_told_to_those_who_heard_that_it_failed() -> None
     resolved = fails("ops", ChangeKind.RESOLVED)
     routing = Routing(routes=(), group_wait=dict.fromkeys(NAMES, timedelta(0)))
     assert resolved.episode
-    told = owe(resolved, ACCOUNT, Kind.CONNECTION, routing, {resolved.episode: ["mail"]})
+    told = owe(resolved, OWN_ACCOUNT, Kind.CONNECTION, routing, Audience(owed={resolved.episode: ["mail"]}))
     assert [notice.channel for notice in told] == ["mail"]
 
 
-@pytest.mark.parametrize("of", [account("ops"), ACCOUNT], ids=["an account of that name", "another meter"])
+@pytest.mark.parametrize("of", [account("ops"), OWN_ACCOUNT], ids=["an account of that name", "another meter"])
 def test_other_meters_are_told_as_routed(of: Account) -> None:
     routing = Routing(routes=(), group_wait={"ops": timedelta(0)})
-    opened = change(ChangeKind.OPENED, episode(account=of.name, meter="store" if of is ACCOUNT else "channel/ops"))
-    assert [notice.channel for notice in owe(opened, of, Kind.CONNECTION, routing, {})] == ["ops"]
+    opened = change(ChangeKind.OPENED, episode(account=of.name, meter="store" if of is OWN_ACCOUNT else "channel/ops"))
+    assert [notice.channel for notice in owe(opened, of, Kind.CONNECTION, routing)] == ["ops"]
 
 
 def test_the_meters_are_known_by_their_names() -> None:
@@ -151,7 +152,7 @@ def test_why_a_send_failed(error: str, cause: Cause) -> None:
 def test_in_words(meter: str, failures: int, cause: str, detail: str | None, words: str) -> None:
     reading = own_reading(meter, NOON, failures=failures, cause=cause, detail=detail)
     years_later = minutes(60 * 24 * 1000)
-    assert describe(view(reading, years_later, ACCOUNT.stale_after), NOON.tzinfo, years_later) == words  # type: ignore[arg-type]  # it has one
+    assert describe(view(reading, years_later, OWN_ACCOUNT.stale_after), UTC, years_later) == words
 
 
 def test_an_idle_channel_has_no_last_success_to_be_alarmed_at() -> None:

@@ -11,13 +11,14 @@ from budgetd.cli.app import app
 from budgetd.config import load_config
 from budgetd.errors import ConfigError
 from budgetd.planning import make_outline
-from budgetd.sameness import find_twins
+from budgetd.same_as import find_twins
 from budgetd.store import database, polls
 from budgetd.store.polls import Finished
 from budgetd_rules.explanation import Known, explain
-from budgetd_rules.judgement import Routing, Ruleset, judge
+from budgetd_rules.judgement import Ruleset, judge
 from budgetd_rules.kinds import Kind
 from budgetd_rules.polls import CONNECTION, Cause, Outage, Poll
+from budgetd_rules.routing import Routing
 from build import NOON, account, minutes, reading, rule, viewed
 from conftest import WriteConfig
 from house import House
@@ -83,9 +84,9 @@ def test_the_connection_of_each_is_its_own(tmp_path: Path) -> None:
 def test_an_episode_that_was_open_is_parked_unsaid_when_the_account_becomes_a_twin() -> None:
     routing = Routing(routes=(), group_wait={"ops": timedelta(0)})
     views = {"batch": {"credits": viewed(reading(account="batch", remaining=400))}}
-    opened = judge(Ruleset([rule()], [account("batch")]), routing, views, {}, {}, NOON)
+    opened = judge(Ruleset([rule()], [account("batch")]), routing, views, {}, NOON)
     watches = {watch.key: watch for watch in opened.watches}
-    parked = judge(Ruleset([rule()], [account(), TWIN]), routing, views, watches, {}, minutes(1))
+    parked = judge(Ruleset([rule()], [account(), TWIN]), routing, views, watches, minutes(1))
     assert (parked.changes, [watch.parked_at for watch in parked.watches]) == ((), [minutes(1)])
 
 

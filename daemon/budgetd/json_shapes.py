@@ -6,16 +6,16 @@ from typing import Any, Protocol
 
 from budgetd.durations import format_duration
 from budgetd.store.actions import Started
-from budgetd.store.outbox import Entry
+from budgetd.store.outbox import OutboxEntry
 from budgetd.store.pulse import LastHeartbeat
 from budgetd.store.status import AccountStatus, ChannelStatus, EpisodeStatus, NoticeStatus
 from budgetd_rules.appointments import Report
 from budgetd_rules.encoding import at, maybe_at, write_value
 from budgetd_rules.holds import Hold, HoldKind
-from budgetd_rules.judgement import NoticeState
 from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import Change
 from budgetd_rules.meters import View
+from budgetd_rules.notices import NoticeState
 from budgetd_rules.polls import Outage, Poll
 from budgetd_rules.rates import Rate
 
@@ -127,7 +127,7 @@ def hold_json(hold: Hold) -> Json:
     }
 
 
-def entry_json(entry: Entry) -> Json:
+def entry_json(entry: OutboxEntry) -> Json:
     return {
         "id": entry.id,
         "channel": entry.channel,

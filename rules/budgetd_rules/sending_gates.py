@@ -1,6 +1,4 @@
-"""Gates of the sending: what is asked of a change that is owed, once it is to go out. Acks, silences, quiet hours, and
-what escalates.
-"""
+"""Gates of the sending: what is asked of a change before it is sent. Acks, silences, quiet hours and escalations."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,15 +6,15 @@ from datetime import datetime, timedelta
 
 from budgetd_rules.gates import Answer, Gate
 from budgetd_rules.holds import Hold, Holds
-from budgetd_rules.judgement import NoticeState
 from budgetd_rules.memory import ChangeKind, Watch, WatchKey
+from budgetd_rules.notices import NoticeState
 from budgetd_rules.rule import Level
 from budgetd_rules.schedules import Quiet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Escalation:
-    """A notice that was to wait for so long, and what became of it."""
+    """A notice of a route with `after`: how long it waits, and what became of it."""
 
     channel: str
     kind: ChangeKind
@@ -31,7 +29,7 @@ class Escalation:
 
 
 def hold_gates(key: WatchKey, watch: Watch | None, holds: Holds) -> Iterator[Gate]:
-    """Is the episode acked, is the meter silenced."""
+    """Whether the episode is acked, and whether the meter is silenced."""
     for name, hold in {"ack": _ack(watch, holds), "silence": holds.silence_of(key)}.items():
         if hold:
             comment = f": {hold.comment}" if hold.comment else ""
@@ -47,7 +45,7 @@ def _ack(watch: Watch | None, holds: Holds) -> Hold | None:
 
 
 def quiet_gates(channels: Mapping[str, Quiet], now: datetime) -> Iterator[Gate]:
-    """Of the channels that have quiet hours at all, which are quiet now, and until when."""
+    """Which of the channels with quiet hours are quiet now, and until when."""
     parts = [_quiet(name, quiet, now) for name, quiet in channels.items() if quiet.ranges]
     if parts:
         held = [part.name for part in parts if part.answer is Answer.YES]
@@ -63,7 +61,7 @@ def _quiet(channel: str, quiet: Quiet, now: datetime) -> Gate:
 
 
 def escalation_gates(escalations: Sequence[Escalation], watch: Watch | None, holds: Holds) -> Iterator[Gate]:
-    """What waits for its time, and whether it would be told then, as it is now."""
+    """The escalations, and whether those that still wait would be told if nothing changed until then."""
     ack = _ack(watch, holds)
     level = watch.episode.level if watch and watch.episode else None
     parts = []

@@ -1,4 +1,4 @@
-"""What a date, a text or a true-or-false probably means, by the words of its name."""
+"""What a date, a text or a flag probably means, by the words of its name."""
 
 from collections.abc import Callable, Iterable
 from enum import StrEnum
@@ -9,7 +9,7 @@ from budgetd_rules.values import ValueType
 
 
 class Part(StrEnum):
-    """What a value that is no amount tells of a balance, quota, subscription or charge."""
+    """What a value that is no amount says about a balance, quota, subscription or charge."""
 
     RESET = "reset"
     EXPIRY = "expiry"
@@ -102,6 +102,6 @@ _FLAGS: Final[tuple[tuple[Part, Callable[[set[str]], bool]], ...]] = (
 
 
 def first_of(part: Part, leaves: Iterable[tuple[Part, Leaf]]) -> Leaf | None:
-    """The one that stands for itself before one with qualifiers, the outer before the inner."""
+    """A plain name before one with qualifiers, an outer value before an inner one."""
     found = [leaf for its, leaf in leaves if its is part]
     return min(found, key=lambda leaf: (leaf.raw is None, len(leaf.path), len(leaf.words)), default=None)

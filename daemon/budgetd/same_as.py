@@ -53,4 +53,4 @@ def find_twins(
 def key_of(source: Source, table: AccountTable) -> Hashable:
     """The same for two accounts whose requests are; a key that a command prints is known by its command."""
     command = table.api_key.command if isinstance(table.api_key, KeySource) else None
-    return (source.draft.base, *sorted(source.draft.known.items()), source.secrets, command)
+    return (source.maker.base, *sorted(source.maker.known.items()), source.secrets, command)

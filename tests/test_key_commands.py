@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from budgetd.commands import Commands, find_program
 from budgetd.credentials import LARGEST, Secret, SecretUnavailableError
+from budgetd.key_commands import KeyCommands, find_program
 
 CANARY = "canary-5be02d7f91"
 SOON = timedelta(seconds=0.5)
@@ -41,7 +41,7 @@ def secret(words: list[str]) -> list[Secret]:
 
 
 def run(words: list[str], base: Path, within: timedelta = timedelta(seconds=30)) -> Secret:
-    return asyncio.run(Commands(within).run(secret(words), base))
+    return asyncio.run(KeyCommands(within).run(secret(words), base))
 
 
 def fail(words: list[str], base: Path, within: timedelta = timedelta(seconds=30)) -> str:
@@ -169,7 +169,7 @@ def test_who_is_given_up_is_killed(
     monkeypatch.chdir(tmp_path)
 
     async def stop() -> None:
-        running = asyncio.create_task(Commands().run(secret(script(BEGETS)), tmp_path))
+        running = asyncio.create_task(KeyCommands().run(secret(script(BEGETS)), tmp_path))
         while not (tmp_path / "parent").exists() or not (tmp_path / "parent").read_text():  # noqa: ASYNC110 - of another process
             await asyncio.sleep(0.01)
         assert _alive(tmp_path) == ["parent", "child"]
@@ -190,7 +190,7 @@ def test_who_is_given_up_while_it_starts_is_killed(
     monkeypatch.chdir(tmp_path)
 
     async def stop(turns: int) -> None:
-        running = asyncio.create_task(Commands().run(secret(script(BEGETS)), tmp_path))
+        running = asyncio.create_task(KeyCommands().run(secret(script(BEGETS)), tmp_path))
         for _ in range(turns):
             await asyncio.sleep(0)
         running.cancel()
@@ -218,7 +218,7 @@ def test_nothing_stays_open(script: Write, tmp_path: Path) -> None:
     """Nor where one in the background has left the group, and holds the output open past the end."""
 
     async def often() -> int:
-        commands, before = Commands(SOON), psutil.Process().num_fds()
+        commands, before = KeyCommands(SOON), psutil.Process().num_fds()
         for text in ("echo key", "exit 1", "yes"):
             await asyncio.gather(
                 *(commands.run(secret(script(text)), tmp_path) for _ in range(3)), return_exceptions=True
@@ -235,7 +235,7 @@ def test_only_some_run_at_a_time(script: Write, tmp_path: Path, monkeypatch: pyt
     words = script("echo >>begun; ls -d run.* 2>/dev/null | wc -l; : >run.$$; sleep 0.05; rm run.$$")
 
     async def all_of_them() -> list[Secret]:
-        commands = Commands()
+        commands = KeyCommands()
         return await asyncio.gather(*(commands.run(secret(words), tmp_path) for _ in range(20)))
 
     assert max(int(others.reveal()) for others in asyncio.run(all_of_them())) < 8

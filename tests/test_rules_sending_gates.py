@@ -6,11 +6,11 @@ import pytest
 
 from budgetd_rules.gates import Answer
 from budgetd_rules.holds import Hold, HoldKind, Holds
-from budgetd_rules.judgement import NoticeState
 from budgetd_rules.memory import ChangeKind, Watch
+from budgetd_rules.notices import NoticeState
 from budgetd_rules.rule import Level
 from budgetd_rules.schedules import Quiet, parse_range
-from budgetd_rules.sending import Escalation, escalation_gates, quiet_gates
+from budgetd_rules.sending_gates import Escalation, escalation_gates, quiet_gates
 from budgetd_rules.settlement import NO_HOLDS
 from build import NOON, episode, minutes
 

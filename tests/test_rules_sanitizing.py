@@ -1,14 +1,12 @@
 """What vendors and configs supply is made harmless, and stays so in all three formats."""
 
-# ruff: noqa: RUF001  # the look-alikes that stand for markup
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from budgetd_rules.formats import Block, Code, Format, Link, Row, escaped, write
 from budgetd_rules.messages import Message
-from budgetd_rules.supplied import addressed, condition, harmless, web_link
+from budgetd_rules.sanitizing import addressed, condition, harmless, web_link
 from nasty import TEXTS, assert_html, assert_markdown, assert_plain, message_of
 
 
@@ -28,12 +26,13 @@ from nasty import TEXTS, assert_html, assert_markdown, assert_plain, message_of
         pytest.param("<b>x</b>", "‹b›x‹/b›", id="HTML"),
         pytest.param("<!channel> <@U123>", "‹!channel› ‹＠U123›", id="Slack's mentions"),
         pytest.param("@channel", "＠channel", id="a mention"),
-        pytest.param("[pay](http://evil.example)", "(pay)(http:// evil.example)", id="a link"),
-        pytest.param("<http://evil.example|pay>", "‹http:// evil.example¦pay›", id="Slack's link"),
+        pytest.param("[pay](http://evil.example)", "(pay)(http: //evil.example)", id="a link"),
+        pytest.param("<http://evil.example|pay>", "‹http: //evil.example¦pay›", id="Slack's link"),
         pytest.param("`x` *y*", "'x' ∗y∗", id="code and bold"),
         pytest.param("_x_ __y__ past_due a_ _b", "＿x＿ ＿＿y＿＿ past_due a＿ ＿b", id="underscores at a word's edge"),
         pytest.param("~~gone~~", "∼∼gone∼∼", id="struck out"),
-        pytest.param("www.evil.example WWW.x", "www. evil.example WWW. x", id="a link without a scheme"),
+        pytest.param("www.evil.example WWW.x", "www .evil.example WWW .x", id="a link without a scheme"),
+        pytest.param("https://", "https: //", id="what would be a link with what follows"),
         pytest.param("  a \t  b  ", "a b", id="spaces"),
         pytest.param("\n", "", id="nothing is left"),
         pytest.param("x" * 120, "x" * 120, id="long"),

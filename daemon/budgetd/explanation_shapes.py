@@ -1,10 +1,10 @@
-"""The JSON shapes of `explain --json` and `history --json`, in the manner of `views`."""
+"""The JSON shapes of `explain --json` and `history --json`, in the manner of `json_shapes`."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from budgetd.json_shapes import Json, hold_json, reading_json
 from budgetd.store.explain import OwedNotice, Spell, Stored
-from budgetd.views import Json, hold_json, reading_json
 from budgetd_rules.encoding import at, maybe_at, write_value
 from budgetd_rules.explanation import Explanation, Routed
 from budgetd_rules.gates import Condition, Gate

@@ -1,4 +1,4 @@
-"""Where the config is looked for, what lies beside it, and where its state is kept."""
+"""Where the config is looked for, what is beside it, and where the state is kept."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ SYSTEM_STATE: Final = Path("/var/lib/budgetd")
 
 
 def find_config(given: Path | None) -> Path:
-    """`--config`, $BUDGETD_CONFIG, /etc/budgetd/config.toml, the platform's config folder; the first that is there."""
+    """`--config`, else $BUDGETD_CONFIG, else the first that exists of those in /etc and in the user's config folder."""
     named = _named_config(given)
     if named is not None:
         return named
@@ -27,7 +27,7 @@ def find_config(given: Path | None) -> Path:
 
 
 def default_config(given: Path | None) -> Path:
-    """The config that would be found, or where a new one belongs so that it will be."""
+    """The config that would be found, or where a new one would be found."""
     try:
         return find_config(given)
     except ConfigError:
@@ -45,13 +45,14 @@ def _user_config() -> Path:
 def _is_there(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # in a folder that we may not enter: reading it says so
+    except OSError:  # it is in a folder that we may not enter: reading the config will say so
         return True
 
 
 def state_folder(config: Path) -> Path:
-    """systemd's $STATE_DIRECTORY; for the system's config the same folder, so that `budgetd status` beside the service
-    finds it too; else the platform's."""
+    """systemd's $STATE_DIRECTORY; the same folder for the system's config, so that commands beside the service find it;
+    else the platform's.
+    """
     given = os.environ.get("STATE_DIRECTORY")
     if given:
         return Path(given.partition(":")[0])
@@ -59,5 +60,5 @@ def state_folder(config: Path) -> Path:
 
 
 def own_providers(config: Path) -> Path:
-    """The folder of the user's own provider files, beside the config; it need not exist."""
+    """The folder of the user's own provider files, which need not exist."""
     return config.parent / "providers.d"

@@ -1,6 +1,6 @@
 """budgetd itself as an account: its channels, config, store and judging are meters of the kind `connection`.
 
-So its own troubles are told by ordinary rules, episodes and routes; but never through the channel that is in trouble.
+So its own troubles are told by ordinary rules, episodes and routes, but never through the channel that is in trouble.
 """
 
 import re
@@ -14,14 +14,14 @@ from budgetd_rules.meters import Account, MeterKey, Reading
 from budgetd_rules.polls import NO_CAUSE, Cause
 from budgetd_rules.values import Value
 
-OURSELVES: Final = "budgetd"
+OWN_NAME: Final = "budgetd"
 CONFIG: Final = "config"
 STORE: Final = "store"
 JUDGING: Final = "judging"
 _CHANNEL: Final = "channel/"
-# Nobody polls these: they are written when something happens, and hold until the next thing does.
+# Nobody polls these meters: a reading is written when something happens, and holds until the next one.
 NEVER_STALE: Final = timedelta(days=36_500)
-ACCOUNT: Final = Account(name=OURSELVES, provider=OURSELVES, title="", stale_after=NEVER_STALE)
+OWN_ACCOUNT: Final = Account(name=OWN_NAME, provider=OWN_NAME, title="", stale_after=NEVER_STALE)
 
 
 def channel_meter(channel: str) -> str:
@@ -29,8 +29,8 @@ def channel_meter(channel: str) -> str:
 
 
 def channel_of(account: str, meter: str) -> str | None:
-    """The channel that a meter of ours is about."""
-    is_one = account == OURSELVES and meter.startswith(_CHANNEL)
+    """The channel that this meter is about, if it is one of our own meters of channels."""
+    is_one = account == OWN_NAME and meter.startswith(_CHANNEL)
     return meter.removeprefix(_CHANNEL) if is_one else None
 
 
@@ -47,7 +47,7 @@ def own_reading(
     detail: str | None = None,
     last_success_at: datetime | None = None,
 ) -> Reading:
-    """`last_success_at` only while it fails: a channel that has had nothing to send for weeks is not in trouble."""
+    """`last_success_at` counts only while it fails: a channel with nothing to send for weeks is not in trouble."""
     fields: dict[str, Value] = {
         "reachable": cause != Cause.UNREACHABLE,
         "failures": Decimal(failures),
@@ -57,14 +57,14 @@ def own_reading(
         fields["detail"] = detail
     if failures and last_success_at:
         fields["last_success_at"] = last_success_at
-    return Reading(key=MeterKey(OURSELVES, meter), kind=Kind.CONNECTION, unit="", as_of=now, fields=fields)
+    return Reading(key=MeterKey(OWN_NAME, meter), kind=Kind.CONNECTION, unit="", as_of=now, fields=fields)
 
 
 _HTTP_STATUS: Final = re.compile(r"error=(\d{3})")
 _SMTP_STATUS: Final = re.compile(r"\((\d{3}), b")
 _REFUSED_LOGIN: Final = frozenset({"401", "403", "530", "534", "535"})
 _BY_HTTP_STATUS: Final = {"404": Cause.NOT_FOUND, "410": Cause.NOT_FOUND, "429": Cause.RATE_LIMITED}
-# What is not the service's fault but ours.
+# How the errors begin that are our own fault and not the service's.
 NOT_COMPOSED: Final = "could not be composed"
 BROKEN: Final = "budgetd itself failed"
 

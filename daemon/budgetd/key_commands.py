@@ -1,6 +1,6 @@
-"""Commands that print a key: run without a shell, bounded in time and output, and killed with all that they began.
+"""Commands that print a key: run without a shell, limited in time and output, and killed with all their children.
 
-Neither their arguments nor what they print is in any text of ours: both may hold secrets.
+Neither their arguments nor their output ever appear in a text of ours: both may hold secrets.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from budgetd.durations import format_duration
 WITHIN: Final = timedelta(seconds=30)
 REAPED_WITHIN: Final = timedelta(seconds=1)
 AT_ONCE: Final = 8
-"""Of all accounts together: a helper may be a hundred megabytes of Python."""
+"""Commands that run at once, for all accounts together: each may be a hundred megabytes of Python."""
 
 
 def find_program(words: Sequence[Secret], base: Path) -> str | None:
-    """The command's program: with a slash in its name beside the config, in `base`, else somewhere in $PATH."""
+    """The path of the command's program: relative to the config's folder `base` if it has a slash, else in $PATH."""
     name = words[0].reveal()
     if "/" not in name:
         return shutil.which(name)
@@ -33,11 +33,11 @@ def find_program(words: Sequence[Secret], base: Path) -> str | None:
 
 
 def program_name(words: Sequence[Secret]) -> str:
-    """All of a command that may be shown."""
+    """The only part of a command that may be shown."""
     return Path(words[0].reveal()).name
 
 
-class Commands:
+class KeyCommands:
     """Runs the commands of one config, some at a time."""
 
     def __init__(self, within: timedelta = WITHIN) -> None:
@@ -45,7 +45,7 @@ class Commands:
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def run(self, words: Sequence[Secret], base: Path) -> Secret:
-        """What it prints, trimmed. Raises SecretUnavailableError, with a line that names the program alone."""
+        """What it prints, trimmed. Raises SecretUnavailableError, with a line that names only the program."""
         try:
             async with self._turns:
                 return _read_key(await self._output(words, base))
@@ -63,7 +63,7 @@ class Commands:
         except OSError as error:
             raise _FailedError(error.strerror or "it can't be run") from error
         except asyncio.CancelledError:
-            # asyncio would kill the program alone, and not what it has begun.
+            # asyncio would kill the program only, and not its children.
             with suppress(OSError):
                 await _end(*await starting)
             raise
@@ -82,7 +82,7 @@ class _FailedError(Exception):
 
 
 class _Process(asyncio.SubprocessProtocol):
-    """Done when it has ended and nobody holds its output open any more, or when it has printed too much."""
+    """Done when it has ended and nothing holds its output open any more, or when it has printed too much."""
 
     def __init__(self) -> None:
         self.is_done, self.has_exited = asyncio.Event(), asyncio.Event()
@@ -118,15 +118,15 @@ async def _start(program: str, words: Sequence[Secret]) -> tuple[asyncio.Subproc
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,  # a group of its own, to be killed with all that it has begun
+        start_new_session=True,  # a process group of its own, to be killed as a whole
     )
 
 
 async def _end(transport: asyncio.SubprocessTransport, process: _Process) -> None:
     if not process.is_closed:
-        with suppress(OSError):  # it has ended just now, or has become somebody else's
+        with suppress(OSError):  # it has just ended, or belongs to another user now
             os.killpg(transport.get_pid(), signal.SIGKILL)
-        # Closed before its end is known, asyncio would ask for that twice over, and complain.
+        # If the transport is closed before the exit is known, asyncio waits for it twice, and logs a warning.
         with suppress(TimeoutError):
             async with asyncio.timeout(REAPED_WITHIN.total_seconds()):
                 await process.has_exited.wait()
