@@ -204,7 +204,7 @@ class Config:
 
     @property
     def state(self) -> Path:
-        """The database: `[daemon] state`, else where the one who runs this config keeps it (`whereabouts`)."""
+        """The database: `[daemon] state`, else where the one who runs this config keeps it (`config_paths`)."""
         if self.file.daemon.state is not None:
             return self.path.parent / self.file.daemon.state
         return state_folder(self.path) / "budgetd.db"
