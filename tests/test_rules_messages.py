@@ -360,6 +360,8 @@ def test_amounts_of_money_say_so_in_every_line() -> None:
     cap = seen("cap/usd", Kind.CAP, "USD", value=CENTS)
     message = composed(Fact(line=line, account=BARE, rule=None, view=cap))
     assert message.title == "NOTED voice: cap/usd: value 5 USD before, 1,234.50 USD now"
+    since = composed(Fact(line=line, account=BARE, rule=None, view=seen("cap/usd", Kind.CAP, "USD", value=9)))
+    assert since.title == "NOTED voice: cap/usd: value 5 USD before, 1,234.50 USD then", "it has changed again"
 
 
 @pytest.mark.parametrize(

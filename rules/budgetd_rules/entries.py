@@ -132,9 +132,11 @@ def _again(fact: Fact) -> str:
 
 
 def _differences(change: Change, view: View | None) -> str:
-    """`plan Pro before, Enterprise now`, for each value that changed."""
+    """`plan Pro before, Enterprise now`, for each value that changed; `then`, if it has changed again."""
+    fields = view.fields if view else {}
     return "; ".join(
-        f"{name} {show_field(view, name, change.before.get(name, UNKNOWN))} before, {show_field(view, name, value)} now"
+        f"{name} {show_field(view, name, change.before.get(name, UNKNOWN))} before, "
+        f"{show_field(view, name, value)} {'now' if fields.get(name, UNKNOWN) in (value, UNKNOWN) else 'then'}"
         for name, value in change.values.items()
     )
 
