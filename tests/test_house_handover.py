@@ -215,6 +215,17 @@ def test_what_nobody_could_be_told_is_told_once_its_channel_works_again(
     assert house.titles == told
 
 
+@pytest.mark.parametrize("works", ["ops", "finance"])
+def test_whoever_works_again_first_is_told_what_nobody_could_be(works: str, tmp_path: Path) -> None:
+    """The channel itself, or the one that was to be told instead."""
+    house = make(tmp_path, channels=["ops", "finance"], failing=["ops", "finance"])
+    house.balance(400)
+    keep_trying(house, 8 * DAY)
+    house.mailbox.failing.remove(works)
+    keep_trying(house, 9 * DAY, since=8 * DAY)
+    assert house.titles == [f"{works}: WARNING voice: unknown credits left"]
+
+
 def test_what_its_service_alone_refuses_stays_dead(tmp_path: Path) -> None:
     house = House(tmp_path / "budgetd.db", accounts=[account(), account("loud")])
     house.mailbox.refused = "Account voice"

@@ -57,7 +57,7 @@ def hand_over(
 # An episode is told whole: what waits of it goes with the first that is too old.
 _OVERDUE: Final = """
     SELECT notices.id, notices.change, notices.report, notices.channel, notices.due_at, notices.delay, notices.state,
-           notices.owed_since, channels.fallback, channels.last_success,
+           channels.fallback,
            changes.episode, changes.at, changes.account, changes.meter,
            (SELECT error FROM attempted JOIN attempts ON attempts.id = attempted.attempt
             WHERE attempted.notice = notices.id ORDER BY attempts.id DESC LIMIT 1) AS own_error,
@@ -112,19 +112,25 @@ class _Overdue:
             handed = f"could not be told on {row['channel']}" + (f": {why}" if is_gone else f" {for_long}")
             self._owe(row, instead, handed)
         reason = f"{why}, {what}" + ("" if is_gone else f": {error}")
-        self._settle(row, NoticeState.DEAD, reason, UNTOLD if instead is None and self._is_worth_a_try(row) else None)
+        self._settle(row, NoticeState.DEAD, reason)
+        if instead is None and row["report"] is None:
+            self._keep_trying(row)
         return Dead(notice=row["id"], report=row["report"], channel=row["channel"], told=instead, reason=reason)
 
-    def _settle(self, row: rows.Row, state: NoticeState, reason: str, mark: str | None = None) -> None:
+    def _settle(self, row: rows.Row, state: NoticeState, reason: str) -> None:
         self.db.execute(
-            "UPDATE notices SET state = ?, reason = ?, hold = ?, settled_at = ? WHERE id = ?",
-            [state, reason, mark, at(self.now), row["id"]],
+            "UPDATE notices SET state = ?, reason = ?, hold = NULL, settled_at = ? WHERE id = ?",
+            [state, reason, at(self.now), row["id"]],
         )
 
-    def _is_worth_a_try(self, row: rows.Row) -> bool:
-        """Unless it is only this that the channel does not take."""
-        is_composed = not (row["own_error"] or "").startswith(NOT_COMPOSED)
-        return row["report"] is None and is_composed and (row["last_success"] or "") < row["owed_since"]
+    def _keep_trying(self, row: rows.Row) -> None:
+        """On each channel that could not be told this change, unless it is only this that it does not take."""
+        if not (row["own_error"] or "").startswith(NOT_COMPOSED):
+            self.db.execute(
+                "UPDATE notices SET hold = ? WHERE change = ? AND state = 'dead' AND owed_since > coalesce("
+                "(SELECT last_success FROM channels WHERE name = notices.channel), '')",
+                [UNTOLD, row["change"]],
+            )
 
     def _instead_of(self, row: rows.Row) -> str | None:
         """Each channel gets a change at most once, so that fallbacks may form a circle.
