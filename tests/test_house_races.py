@@ -60,10 +60,21 @@ def test_nothing_is_told_beside_numbers_that_nobody_has_judged(house: House) -> 
     assert house.titles == ["ops: PASSED voice: 9,000 credits left"]
 
 
-def test_what_can_not_be_judged_keeps_nothing_back_for_long(house: House) -> None:
+def test_a_judgement_that_does_not_come_keeps_back_nothing_for_long(house: House) -> None:
     house.balance(400)
     house.read(reading(remaining=50, as_of=minutes(5)))
     house.deliver(minutes(6.5))
+    assert house.titles == ["ops: WARNING voice: 50 credits left"]
+
+
+def test_what_can_not_be_judged_keeps_back_nothing(house: House) -> None:
+    """Polled and tried each second, it would keep its channel from all else."""
+    house.balance(400)
+    with database.write(house.db):
+        house.db.execute("UPDATE watches SET memory = 'no JSON'")
+    house.read(reading(remaining=50, as_of=minutes(5)))
+    house.judge(minutes(5))
+    house.deliver(minutes(5))
     assert house.titles == ["ops: WARNING voice: 50 credits left"]
 
 

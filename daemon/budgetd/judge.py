@@ -40,6 +40,7 @@ def _judge(db: Store, ruleset: Ruleset, routing: Routing, accounts: list[str], n
         return whole
     tried = {account: _try(db, ruleset, routing, [account], now) for account in accounts}
     broken = {account: one for account, one in tried.items() if isinstance(one, Exception)}
+    judgements.put_aside(db, broken)
     note_broken(db, [f"{account}: {type(error).__name__}" for account, error in broken.items()], now)
     judged = [one for one in tried.values() if isinstance(one, Judgement)]
     return Judgement(

@@ -26,9 +26,15 @@ class Memory:
 
 
 def unjudged(db: Store, now: datetime) -> list[str]:
-    """The accounts with a new reading, or with a watch whose `wake_at` has come."""
-    sql = "SELECT name FROM accounts WHERE unjudged = 1 UNION SELECT account FROM watches WHERE wake_at <= ?"
+    """The accounts with something new, or with a watch whose `wake_at` has come."""
+    sql = "SELECT name FROM accounts WHERE unjudged > 0 UNION SELECT account FROM watches WHERE wake_at <= ?"
     return [name for (name,) in db.execute(sql, [at(now)])]
+
+
+def put_aside(db: Store, accounts: Iterable[str]) -> None:
+    """Those that can't be judged: they stay unjudged, but nothing waits for their judgement."""
+    sql = "UPDATE accounts SET unjudged = 2 WHERE name IN (SELECT value FROM json_each(?))"
+    db.execute(sql, [among(accounts)])
 
 
 def watched_accounts(db: Store) -> list[str]:

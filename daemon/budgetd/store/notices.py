@@ -150,9 +150,12 @@ def _episodes(db: Store, ids: Sequence[str]) -> list[Episode]:
 
 
 def _unjudged(db: Store, accounts: Iterable[str], now: datetime) -> bool:
-    """Whether one of them waits for its judgement; but what can't be judged holds up nothing for long."""
-    sql = "SELECT 1 FROM accounts WHERE unjudged = 1 AND last_attempt > ? AND name IN (SELECT value FROM json_each(?))"
-    return bool(db.execute(sql, [at(now - JUDGED_WITHIN), among(accounts)]).fetchall())
+    """Whether one of them waits for its judgement, which comes at once, or never."""
+    sql = """
+        SELECT 1 FROM accounts WHERE unjudged = 1 AND last_attempt BETWEEN ? AND ?
+        AND name IN (SELECT value FROM json_each(?))
+    """
+    return bool(db.execute(sql, [at(now - JUDGED_WITHIN), at(now), among(accounts)]).fetchall())
 
 
 def _heard(db: Store, channel: str, episodes: Sequence[str]) -> frozenset[str]:
