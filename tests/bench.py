@@ -192,7 +192,7 @@ async def take_turns(base: str, folder: Path) -> list[Round]:
         rounds = []
         for number in range(WARM_UP_ROUNDS + ROUNDS):
             if number == WARM_UP_ROUNDS:
-                # Else it is chance whether the search of the whole heap falls into a GET or into a poll.
+                # Else it is chance whether the search of the whole heap, 2 % of the polls' CPU, falls into a GET.
                 gc.collect()
                 gc.freeze()
             began = time.process_time()

@@ -228,11 +228,14 @@ class Service:
     # --- the clock and signals
 
     def _start_metronome(self) -> None:
-        for name, every in {"collect": TICK, "record": TICK, "judge": JUDGE_EVERY, "deliver": TICK}.items():
-            self._scheduler.add_job(
-                self._wakes[name].set, "interval", seconds=every.total_seconds(), id=name, next_run_time=utc_now()
-            )
+        for every, rooms in {TICK: ("collect", "record", "deliver"), JUDGE_EVERY: ("judge",)}.items():
+            self._scheduler.add_job(self._wake, "interval", rooms, seconds=every.seconds, next_run_time=utc_now())
         self._scheduler.start()
+
+    async def _wake(self, *rooms: str) -> None:
+        """A coroutine, because APScheduler calls everything else in a thread, and the rooms sleep in the loop's."""
+        for name in rooms:
+            self._wakes[name].set()
 
     async def _feel_pulse(self) -> None:
         """Monotonic, because APScheduler's times are wall clock: after a step back it would sleep until they come."""
