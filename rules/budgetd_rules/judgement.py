@@ -28,7 +28,6 @@ class Ruleset:
         self.accounts = {account.name: account for account in accounts}
         self.watching = cache(self._watching)
         self.needs_history = cache(self._needs_history)
-        self.beginnings = cache(self._beginnings)
         # Rules for one account each are looked up by it: a thousand of both would be a million pairs to match.
         self._of_one: dict[str, list[Rule]] = {}
         self._of_many: list[Rule] = []
@@ -40,10 +39,6 @@ class Ruleset:
         account = self.accounts[key.account]
         rules = [*self._of_many, *self._of_one.get(key.account, ())]
         return tuple(rule for rule in rules if rule.watches(account, key.meter, kind))
-
-    def _beginnings(self, key: MeterKey, kind: Kind) -> tuple[tuple[Rule, Watch], ...]:
-        """The rules that watch the meter, each with the watch that it begins with."""
-        return tuple((rule, Watch(key=WatchKey(rule.name, *key))) for rule in self.watching(key, kind))
 
     def _needs_history(self, key: MeterKey, kind: Kind) -> bool:
         """Whether a rule on this meter reads a field that is computed from its history."""
@@ -81,8 +76,9 @@ def judge(
     batch = _Batch(ruleset, routing, audience, now)
     for meters in views.values():
         for view in meters.values():
-            for rule, fresh in ruleset.beginnings(view.key, view.reading.kind):
-                batch.step(rule, watches.get(fresh.key, fresh), view, meters)
+            for rule in ruleset.watching(view.key, view.reading.kind):
+                key = WatchKey(rule.name, *view.key)
+                batch.step(rule, watches.get(key) or Watch(key=key), view, meters)
     for key, watch in watches.items():
         if key not in batch.reasons:
             batch.leave(watch, views.get(key.account, {}))
