@@ -36,7 +36,7 @@ from budgetd_rules.routing import Routing
 from budgetd_rules.rule import Selector
 from build import NOON, reading, rule, viewed
 
-ACCOUNTS = 1000
+ACCOUNTS, VENDORS = 1000, 20
 INTERVAL = 10
 ROUNDS = 120
 WARM_UP_ROUNDS = 20
@@ -91,7 +91,7 @@ warning = "failures >= 3"
 
 
 class Vendor:
-    """The vendor, in a process of its own: `/set/AMOUNT` sets the balance, anything else is the subscription.
+    """All vendors, in one process of their own: `/set/AMOUNT` sets the balance, anything else is the subscription.
 
     Until it is set, a request costs a credit: every poll brings a balance that is to be written down and judged.
     """
@@ -100,9 +100,9 @@ class Vendor:
         self.balance, self.cost, self.low_since = 450_000, 1, 0.0
 
     async def run(self) -> None:
-        server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
-        print(server.sockets[0].getsockname()[1], flush=True)
-        await server.serve_forever()
+        servers = [await asyncio.start_server(self.serve, "127.0.0.1", 0) for _ in range(VENDORS)]
+        print(*(server.sockets[0].getsockname()[1] for server in servers), flush=True)
+        await asyncio.gather(*(server.serve_forever() for server in servers))
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
@@ -126,10 +126,10 @@ class Vendor:
         return {"subscription": BILLING | {"subscriptionCreditsUsedCount": GRANTED - self.balance}}
 
 
-def write_config(folder: Path, base: str, accounts: int, interval: int, channel: str) -> Path:
+def write_config(folder: Path, bases: Sequence[str], accounts: int, interval: int, channel: str) -> Path:
     account = '[accounts.account-{}]\nprovider = "cargo"\napi_key = "key"\nbase_url = "{}"\ninterval = "{}s"\n'
     parts = [f'[daemon]\nstate = "{folder}/budgetd.db"\n', RULES, channel]
-    parts += [account.format(number, base, interval) for number in range(accounts)]
+    parts += [account.format(number, bases[number % len(bases)], interval) for number in range(accounts)]
     path = folder / "config.toml"
     path.write_text("\n".join(parts))
     path.chmod(0o600)
@@ -175,9 +175,10 @@ class Round:
     poll: float
 
 
-async def take_turns(base: str, folder: Path) -> list[Round]:
-    plan = make_plan(load_config(write_config(folder, base, ACCOUNTS, INTERVAL, "")))
-    url = base + next(iter(plan.scheduled.values())).source.requests["subscription"].ready.url.path
+async def take_turns(bases: Sequence[str], folder: Path) -> list[Round]:
+    plan = make_plan(load_config(write_config(folder, bases, ACCOUNTS, INTERVAL, "")))
+    # All to one vendor: to many, the one pool of a plain client costs more.
+    url = bases[0] + next(iter(plan.scheduled.values())).source.requests["subscription"].ready.url.path
     async with httpx.AsyncClient() as client, wire(plan) as wired:
 
         async def get_some(count: int) -> None:
@@ -206,9 +207,9 @@ async def take_turns(base: str, folder: Path) -> list[Round]:
     return rounds[WARM_UP_ROUNDS:]
 
 
-async def idle(base: str, folder: Path) -> tuple[float, float]:
+async def idle(bases: Sequence[str], folder: Path) -> tuple[float, float]:
     """Of the whole service while nothing is due: CPU seconds a second, and its RSS in MB."""
-    plan = make_plan(load_config(write_config(folder, base, ACCOUNTS, 3600, "")))
+    plan = make_plan(load_config(write_config(folder, bases, ACCOUNTS, 3600, "")))
     async with wire(plan) as wired:
         service = Service(wired)
         running = asyncio.create_task(service.run())
@@ -227,7 +228,7 @@ async def arrivals(base: str, folder: Path) -> list[float]:
     """Seconds from the answer that crosses the threshold to the webhook's arrival."""
     with Webhook("hook", inbox := Inbox()) as webhook:
         channel = f'[channels.hook]\nurl = "{webhook.url}"\ngroup_wait = "0s"\n'
-        plan = make_plan(load_config(write_config(folder, base, 1, 1, channel)))
+        plan = make_plan(load_config(write_config(folder, [base], 1, 1, channel)))
         took = []
         async with httpx.AsyncClient() as client, wire(plan) as wired:
             service = Service(wired)
@@ -275,7 +276,7 @@ def report(rounds: Sequence[Round], spent: float, rss: float, took: Sequence[flo
     print(f"They take turns, about {GETS} of each a round; CPU time of this process, medians of {len(rounds)} rounds.")
     print()
     print(f"bare GET and JSON        {get:7.3f} ms CPU")
-    print(f"whole poll               {poll:7.3f} ms CPU   ({ACCOUNTS} accounts, each every {INTERVAL} seconds)")
+    print(f"whole poll               {poll:7.3f} ms CPU   ({ACCOUNTS} accounts, {VENDORS} vendors, each {INTERVAL} s)")
     print(
         f"ratio                    {median:7.2f}          aim: below 1.5   (half of all rounds {low:.2f} to {high:.2f})"
     )
@@ -289,15 +290,15 @@ async def main() -> None:
     log.set_up("warning")
     server = await asyncio.create_subprocess_exec(sys.executable, __file__, "vendor", stdout=asyncio.subprocess.PIPE)
     assert server.stdout
-    base = f"http://127.0.0.1:{int(await server.stdout.readline())}"
+    bases = [f"http://127.0.0.1:{int(port)}" for port in (await server.stdout.readline()).split()]
     try:
         with tempfile.TemporaryDirectory() as folder:
             places = [Path(folder, name) for name in ("idle", "turns", "arrivals")]
             for place in places:
                 place.mkdir()
-            spent, rss = await idle(base, places[0])
-            rounds = await take_turns(base, places[1])
-            report(rounds, spent, rss, await arrivals(base, places[2]))
+            spent, rss = await idle(bases, places[0])
+            rounds = await take_turns(bases, places[1])
+            report(rounds, spent, rss, await arrivals(bases[0], places[2]))
     finally:
         server.terminate()
         await server.wait()

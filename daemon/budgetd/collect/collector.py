@@ -28,7 +28,7 @@ AT_ONE_HOST: Final = 16
 """With four connections to each, the last of them has its turn after three others."""
 # What is due is looked for about as often.
 AHEAD: Final = timedelta(seconds=1)
-LINGER: Final = timedelta(milliseconds=100)
+LINGER: Final = timedelta(milliseconds=50)
 LONGEST_PAUSE: Final = timedelta(hours=24)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -146,10 +146,10 @@ class Collector:
     async def record(self) -> bool:
         """Writes what has come since the last time, as one transaction; false where nothing has.
 
-        While more polls are under way it waits a moment for them: a transaction costs more than the polls in it.
+        It waits a moment for polls that are still under way: a transaction costs more than the polls in it.
         """
         if len(self._in_flight) > len(self._finished):
-            await asyncio.sleep(LINGER.total_seconds())
+            await asyncio.wait(self._in_flight.values(), timeout=LINGER.total_seconds())
         batch = list(self._finished)
         if not batch:
             return False
