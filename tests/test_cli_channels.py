@@ -97,6 +97,16 @@ def test_a_failure_shows_what_the_service_said_and_a_hint(command: Command) -> N
     )
 
 
+def test_a_proxy_that_is_none_is_told_without_its_password(
+    command: Command, webhook: Webhook, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:canary")
+    with pytest.raises(BudgetdError, match=r"^HTTPS_PROXY in the environment: expected http://HOST:PORT") as error:
+        command(webhook.url)
+    assert "canary" not in str(error.value)
+    assert inbox.received == ()
+
+
 def test_an_unknown_outcome_is_said_to_be_one(command: Command, webhook: Webhook) -> None:
     webhook.reply = Reply.RESET
     with pytest.raises(BudgetdError, match=r"channel ops: unknown as plain text, .*; it may have arrived, so look"):

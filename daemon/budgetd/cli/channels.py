@@ -11,6 +11,7 @@ from budgetd.credentials import Secret
 from budgetd.deliver.answers import hint
 from budgetd.deliver.channels import Channel, Sent
 from budgetd.errors import BudgetdError
+from budgetd.network import Proxies
 from budgetd.planning import make_channel
 from budgetd.store.notices import Outcome
 from budgetd_rules.formats import Block, Format, Row
@@ -47,6 +48,7 @@ def send_test(name: str, url: Secret) -> str:
 
 
 def _send(channel: Channel, message: Message) -> str:
+    Proxies()  # raises; what a channel's library says of one that is none would show its password
     sent = asyncio.run(_write_and_send(channel, message))
     how = f"as {_FORMATS[channel.format]}, {sent.took / timedelta(milliseconds=1):.0f} ms"
     if sent.outcome is Outcome.OK:
