@@ -59,6 +59,16 @@ def test_an_ack_is_listed_shown_and_taken_back(command: Command, episode: str) -
     assert "ended" in command("holds", "list", "--all")[1]
 
 
+def test_an_ack_ends_with_its_episode(command: Command, episode: str, tmp_path: Path) -> None:
+    command("ack", episode)
+    house = House(tmp_path / "budgetd.db")
+    house.balance(5000)
+    house.db.close()
+    assert held(command) == []
+    assert episode not in command("status")[1]
+    assert re.search(rf"ack +episode {episode} +ended ", command("holds", "list", "--all")[1])
+
+
 def test_a_silence_is_listed_and_shown(command: Command, episode: str) -> None:
     code, out = command("silence", "--account", "voice", "--label", "team=a", "--for", "4h", "--comment", "night")
     assert code == 0

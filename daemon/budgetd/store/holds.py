@@ -40,10 +40,12 @@ def end_hold(db: Store, hold: str, by: str, now: datetime) -> None:
 
 
 def load_holds(db: Store, now: datetime, *, ended_too: bool = False) -> list[Hold]:
-    """The holds that are active, or all, oldest first. Call it inside a read."""
+    """The holds that are active, or all, oldest first. An ack ends with its episode. Call it inside a read."""
     sql = """
-        SELECT holds.*, hold_ends.at AS ended_at FROM holds LEFT JOIN hold_ends ON hold_ends.hold = holds.id
-        ORDER BY from_at, id
+        SELECT holds.*, coalesce(hold_ends.at, episodes.ended_at) AS ended_at
+        FROM holds LEFT JOIN hold_ends ON hold_ends.hold = holds.id
+        LEFT JOIN episodes ON episodes.id = holds.matcher ->> 'episode'
+        ORDER BY from_at, holds.id
     """
     holds = [_hold(row) for row in db.query(sql)]
     return [hold for hold in holds if ended_too or hold.is_active(now)]
