@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from budgetd.cli.invocation import make_console
-from budgetd.cli.layout import make_table, print_table
-from budgetd.cli.tables import Printer
+from budgetd.cli.layout import Page, make_table, print_table
+from budgetd.cli.meter_tables import tell_accounts, tell_poll
 from budgetd.store.status import AccountStatus, EpisodeStatus
 from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import Episode, WatchKey
@@ -35,15 +35,17 @@ def test_a_long_list_in_status(count: int, open_on: Sequence[int], shown: list[s
     out = io.StringIO()
     views = [viewed(reading(f"price/{number}", Kind.CAP, value=1)) for number in range(count)]
     episodes = [_episode(f"price/{number}") for number in open_on]
-    _printer(out).accounts([(AccountStatus(name="voice"), None, [*views, viewed(reading())])], episodes)
+    tell_accounts(_page(out), [(AccountStatus(name="voice"), None, [*views, viewed(reading())])], episodes)
     assert _meters(out.getvalue()) == [*shown, "credits"]
 
 
 def test_a_long_list_in_poll() -> None:
     out = io.StringIO()
     views = [viewed(reading(f"price/{number}", Kind.CAP, value=1)) for number in range(6)]
-    _printer(out).poll(
-        Poll(account="voice", provider="cekura", at=NOON, answered=frozenset(), readings=(), outages=()), views
+    tell_poll(
+        _page(out),
+        Poll(account="voice", provider="cekura", at=NOON, answered=frozenset(), readings=(), outages=()),
+        views,
     )
     assert _meters(out.getvalue()) == ["price/0", "price/1", "price/2", "price/… 3"]
 
@@ -51,7 +53,7 @@ def test_a_long_list_in_poll() -> None:
 def test_the_state_does_not_repeat_the_meter() -> None:
     out = io.StringIO()
     views = [viewed(reading("cap/agents", Kind.CAP, unit="", value=20)), viewed(reading(remaining=5))]
-    _printer(out).accounts([(AccountStatus(name="voice"), None, views)], [])
+    tell_accounts(_page(out), [(AccountStatus(name="voice"), None, views)], [])
     assert re.findall(r"(cap/agents|credits) +(.*?) *$", out.getvalue(), re.MULTILINE) == [
         ("cap/agents", "is 20"),
         ("credits", "5 credits left"),
@@ -62,8 +64,8 @@ def test_what_is_stale_says_when_it_was_read() -> None:
     out = io.StringIO()
     now = NOON + 9 * STALE_AFTER
     ends = reading("plan", Kind.SUBSCRIPTION, unit="", expires_at=minutes(60 * 24 * 40))
-    _printer(out).accounts(
-        [(AccountStatus(name="voice"), None, [viewed(reading(remaining=5), now), viewed(ends, now)])], []
+    tell_accounts(
+        _page(out), [(AccountStatus(name="voice"), None, [viewed(reading(remaining=5), now), viewed(ends, now)])], []
     )
     assert "unknown credits left, last read 12:00 UTC" in out.getvalue()
     assert re.search(r"ends in 40 days .*, as last read 12:00 UTC", out.getvalue())
@@ -92,8 +94,8 @@ def test_a_vendor_s_text_is_shown_as_it_came(text: str, capsys: pytest.CaptureFi
     assert text in capsys.readouterr().out
 
 
-def _printer(out: io.StringIO) -> Printer:
-    return Printer(Console(file=out, width=200), UTC, NOON)
+def _page(out: io.StringIO) -> Page:
+    return Page(Console(file=out, width=200), UTC, NOON)
 
 
 def _episode(meter: str) -> EpisodeStatus:

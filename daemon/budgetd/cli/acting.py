@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,11 +14,12 @@ from budgetd.cli.invocation import (
     ConfigOption,
     JsonOption,
     load_outline,
-    make_printer,
+    make_page,
     print_json,
     read_clock,
     require_accounts,
 )
+from budgetd.cli.layout import Page, make_table, print_table
 from budgetd.collect.acting import Acted, Ending, act, read_args
 from budgetd.collect.plans import Action
 from budgetd.collect.provider import Provider
@@ -182,6 +183,14 @@ def _list_started(outline: Outline, as_json: bool) -> None:
     if as_json:
         print_json([json_shapes.started_json(one) for one in found])
     elif found:
-        make_printer(outline, read_clock()).started(found)
+        _tell_started(make_page(outline, read_clock()), found)
     else:
         print("nothing was started yet")
+
+
+def _tell_started(page: Page, started: Iterable[Started]) -> None:
+    table = make_table("when", "account", "action", "with", "by", "ended", "detail")
+    for one in started:
+        args = ", ".join(f"{name} {value}" for name, value in one.args.items())
+        table.add_row(page.when(one.at), one.account, one.action, args, one.by, one.ending, one.detail)
+    print_table(page.console, table)

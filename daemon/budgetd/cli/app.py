@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import StrEnum
 from importlib.metadata import version
@@ -15,6 +14,7 @@ from budgetd import json_shapes, log
 from budgetd.advice import programs, twins, warnings
 from budgetd.cli.acting import start_action
 from budgetd.cli.channels import channels_app
+from budgetd.cli.episodes import episodes
 from budgetd.cli.explaining import explain, history
 from budgetd.cli.holding import ack, holds_app, silence
 from budgetd.cli.invocation import (
@@ -24,32 +24,26 @@ from budgetd.cli.invocation import (
     load,
     load_identities,
     load_outline,
-    make_printer,
+    make_page,
     print_json,
     read_clock,
     require_accounts,
 )
+from budgetd.cli.meter_tables import tell_poll
 from budgetd.cli.outbox import outbox_app
 from budgetd.cli.probing import probe
 from budgetd.cli.providing import providers_app
 from budgetd.cli.starting import init
-from budgetd.cli.tables import Printer
+from budgetd.cli.status import status
 from budgetd.cli.testing import run_tests
 from budgetd.collect.poll import poll as poll_once
 from budgetd.collect.sources import Source
-from budgetd.errors import UsageError
 from budgetd.http import Client
-from budgetd.judge import views_of
-from budgetd.planning import Outline, Plan, make_outline, make_plan, make_sources
+from budgetd.planning import Plan, make_plan, make_sources
 from budgetd.same_as import key_of
 from budgetd.service import Service
-from budgetd.store import database
-from budgetd.store import status as stored
-from budgetd.store.pulse import load_heartbeat
-from budgetd.store.status import AccountStatus, ChannelStatus, Status
 from budgetd.wiring import wire
-from budgetd_rules.meters import View, family, view
-from budgetd_rules.own_account import OWN_ACCOUNT, OWN_NAME
+from budgetd_rules.meters import view
 from budgetd_rules.polls import Poll
 
 app = typer.Typer(
@@ -144,9 +138,9 @@ def poll(
     if as_json:
         print_json([json_shapes.poll_json(one, viewed) for one, viewed in seen])
     else:
-        printer = make_printer(outline, now)
+        page = make_page(outline, now)
         for one, viewed in seen:
-            printer.poll(one, viewed)
+            tell_poll(page, one, viewed)
     if any(one.outages for one in polls):
         raise typer.Exit(1)
 
@@ -160,118 +154,8 @@ async def _poll_all(sources: Iterable[Source], now: datetime) -> list[Poll]:
 
 
 app.command()(probe)
-
-
-@app.command()
-def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Show the accounts, open episodes and channels. As last read by the daemon; nothing is polled."""
-    outline = make_outline(load(config))
-    db = database.open_for_reading(outline.config.state)
-    now = read_clock()
-    found = (
-        stored.load_status(db, outline.ruleset.accounts, now) if db else Status(accounts={}, episodes=(), channels={})
-    )
-    accounts = [
-        (found.accounts.get(name) or AccountStatus(name=name), account) for name, account in outline.accounts.items()
-    ]
-    if troubled := _in_trouble(found.accounts.get(OWN_NAME)):
-        accounts.append((troubled, OWN_ACCOUNT))
-    readings = [reading for one, _ in accounts for reading in one.readings]
-    viewed = views_of(db, outline.ruleset, readings, now) if db else {}
-    channels = [found.channels.get(name) or ChannelStatus(name=name) for name in outline.routing.group_wait]
-    channels += [one for name, one in found.channels.items() if name not in outline.routing.group_wait and one.owed]
-    quiet = {name: until for name, hours in outline.routing.quiet.items() if (until := hours.until(now))}
-    coming = {name: diary.coming(now) for name, diary in outline.routing.diaries.items()}
-    heartbeat, last_beat = outline.config.file.daemon.heartbeat, load_heartbeat(db) if db else None
-    if as_json:
-        shapes = [
-            json_shapes.account_json(one, account.provider, account.same_as, viewed.get(one.name, {}).values())
-            for one, account in accounts
-        ]
-        told = [json_shapes.channel_json(one, quiet.get(one.name), coming.get(one.name)) for one in channels]
-        beats = json_shapes.heartbeat_json(last_beat) if heartbeat else None
-        print_json(json_shapes.status_json(shapes, found.episodes, told, beats))
-        return
-    printer = make_printer(outline, now)
-    if db is None:
-        printer.say(f"{outline.config.state}: nothing yet: the daemon has not run on this config")
-    rows = [(one, account.same_as, list(viewed.get(one.name, {}).values())) for one, account in accounts]
-    printer.accounts(rows, found.episodes)
-    printer.say("")
-    if found.episodes:
-        printer.episodes(found.episodes)
-    else:
-        printer.say("no open episodes")
-    printer.say("")
-    printer.channels(channels, quiet, coming)
-    _print_dead(printer, sum(channel.dead for channel in channels))
-    if heartbeat:
-        printer.heartbeat(last_beat)
-    if found.holds:
-        printer.say("")
-        printer.holds(found.holds)
-    for hint in twins(outline, {name: one.identity for name, one in found.accounts.items()}):
-        printer.say(f"\n{hint}", "yellow")
-    _print_gaps(printer, outline, [one for meters in viewed.values() for one in meters.values()], found.unrouted)
-
-
-def _print_dead(printer: Printer, dead: int) -> None:
-    if dead:
-        what = "1 notice is dead" if dead == 1 else f"{dead} notices are dead"
-        printer.say(f"\n{what}, not told on the channel that was to tell it: see `budgetd outbox`", "bold red")
-
-
-def _in_trouble(ourselves: AccountStatus | None) -> AccountStatus | None:
-    """budgetd itself, which is shown only with what fails."""
-    failing = tuple(one for one in ourselves.readings if one.number("failures") != 0) if ourselves else ()
-    return replace(ourselves, readings=failing) if ourselves and failing else None
-
-
-def _print_gaps(printer: Printer, outline: Outline, seen: Sequence[View], unrouted: int) -> None:
-    """What nobody would hear of."""
-    unwatched: dict[str, list[str]] = {}
-    for one in seen:
-        account, meter = one.key
-        if outline.ruleset.accounts[account].judges(one.reading.kind) and not outline.ruleset.watching(
-            one.key, one.reading.kind
-        ):
-            shown = meter if family(meter) == meter else f"{family(meter)}/…"
-            unwatched.setdefault(account, []).append(shown)
-    if unwatched:
-        gaps = [f"{account} {', '.join(dict.fromkeys(meters))}" for account, meters in unwatched.items()]
-        printer.say(f"\nwatched by no rule: {'; '.join(gaps)}")
-    if unrouted:
-        why = "no route took them, or only to the channel that fails"
-        printer.say(f"\n{unrouted} changes of open episodes were told to no channel: {why}", "yellow")
-
-
-@app.command()
-def episodes(
-    episode: Annotated[
-        str | None, typer.Argument(metavar="EPISODE", help="An id, or how it begins: show that one whole.")
-    ] = None,
-    config: ConfigOption = None,
-    ended_too: Annotated[bool, typer.Option("--all", help="Ended ones too.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """List the open episodes, or show one whole. What happened, whom it was told, and in which words."""
-    outline = make_outline(load(config))
-    db = database.open_for_reading(outline.config.state)
-    now, known = read_clock(), outline.ruleset.accounts
-    found = stored.load_episodes(db, episode, known, now, ended_too=ended_too) if db else ()
-    if episode is not None and not found:
-        raise UsageError(f"no episode's id begins with {episode!r}; `budgetd episodes --all` lists them")
-    if as_json:
-        print_json([json_shapes.course_json(one) for one in found])
-        return
-    printer = make_printer(outline, now)
-    if episode is not None:
-        for one in found:
-            printer.course(one)
-    elif found:
-        printer.episodes(found)
-    else:
-        printer.say("no episodes" if ended_too else "no open episodes")
+app.command()(status)
+app.command()(episodes)
 
 
 def demo() -> None:

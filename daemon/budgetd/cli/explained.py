@@ -1,13 +1,12 @@
 """How explanations and histories are told to people: from what was read, over each gate, to who hears of it."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta, tzinfo
+from datetime import timedelta
 from typing import Final
 
-from rich.console import Console
 from rich.text import Text
 
-from budgetd.cli.layout import make_table, print_table
+from budgetd.cli.layout import Page, make_table, print_table
 from budgetd.durations import format_duration
 from budgetd.store.explain import OwedNotice, Spell, Stored
 from budgetd_rules.explanation import Explanation, Routed
@@ -18,7 +17,7 @@ from budgetd_rules.memory import ChangeKind, Episode, Watch
 from budgetd_rules.meters import MeterKey, Reading, View, view
 from budgetd_rules.sanitizing import harmless
 from budgetd_rules.values import UNKNOWN, Value
-from budgetd_rules.wording import describe, moment, show
+from budgetd_rules.wording import describe, show
 
 _STYLES: Final = {
     Answer.YES: "green",
@@ -29,22 +28,6 @@ _STYLES: Final = {
 }
 NO_TIME: Final = timedelta(0)
 _WIDEST: Final = max(len(answer) for answer in Answer)
-
-
-class Page:
-    """What is printed on: in the reader's zone, at one instant."""
-
-    def __init__(self, console: Console, zone: tzinfo, now: datetime) -> None:
-        self.console, self.zone, self.now = console, zone, now
-
-    def say(self, text: str, style: str = "") -> None:
-        self.console.print(Text(text, style=style), soft_wrap=True)
-
-    def when(self, at: datetime) -> str:
-        return moment(at, self.zone, self.now)
-
-    def show(self, value: Value) -> str:
-        return self.when(value) if isinstance(value, datetime) else show(value)
 
 
 def tell_explanation(page: Page, one: Explanation, stored: Stored | None) -> None:

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from budgetd.cli.explained import Page, headline_at_end, tell_explanation, tell_history, tell_left_out
+from budgetd.cli.explained import headline_at_end, tell_explanation, tell_history, tell_left_out
 from budgetd.cli.invocation import (
     ConfigOption,
     JsonOption,
     load_outline,
-    make_console,
+    make_page,
     print_json,
     read_clock,
     require_accounts,
@@ -58,7 +58,7 @@ def explain(
     if as_json:
         print_json(explanation_json(rule, account, explained, found, now))
         return
-    page = Page(make_console(), outline.zone, now)
+    page = make_page(outline, now)
     if found is None:
         page.say(f"{outline.config.state}: nothing yet: the daemon has not run on this config\n")
     in_full = explained if meter is not None else _worth_showing(explained)
@@ -165,7 +165,7 @@ def history(
     if as_json:
         print_json(history_json(account, meter, kind, unit, told))
         return
-    page = Page(make_console(), outline.zone, now)
+    page = make_page(outline, now)
     if told:
         tell_history(page, KINDS[kind].headline if kind else "", told)
     else:

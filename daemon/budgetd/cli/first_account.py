@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from budgetd.cli.asking import ask, ask_until, choose
-from budgetd.cli.invocation import make_printer, read_clock, require_known
+from budgetd.cli.invocation import make_page, read_clock, require_known
+from budgetd.cli.meter_tables import tell_poll
 from budgetd.cli.wishes import Wish, keep_param
 from budgetd.collect.poll import poll as poll_once
 from budgetd.collect.provider import Provider
@@ -193,7 +194,7 @@ def _poll(account: AccountDraft, outline_of: Try) -> tuple[str, Tried]:
     now = read_clock()
     seen = asyncio.run(_poll_once(source))
     views = tuple(view(reading, now, outline.accounts[account.name].stale_after) for reading in seen.readings)
-    make_printer(outline, now).poll(replace(seen, outages=()), views)
+    tell_poll(make_page(outline, now), replace(seen, outages=()), views)
     problem = "\n".join(f"{one.cause} at {one.request}: {one.detail}" for one in seen.outages)
     return problem, Tried(account=account, views=views, identity=seen.identity)
 

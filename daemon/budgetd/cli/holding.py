@@ -1,6 +1,7 @@
 """`ack`, `silence` and `holds`: what not to tell. They append to the store; a running daemon acts on it in a second."""
 
 import getpass
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
@@ -12,13 +13,14 @@ from budgetd.cli.invocation import (
     ConfigOption,
     JsonOption,
     load_outline,
-    make_printer,
+    make_page,
     print_json,
     read_clock,
     require_accounts,
     require_known,
     require_rule,
 )
+from budgetd.cli.layout import Page, make_table, print_table
 from budgetd.durations import parse_positive_duration
 from budgetd.errors import UsageError
 from budgetd.planning import Outline
@@ -31,6 +33,7 @@ from budgetd_rules.memory import Episode
 from budgetd_rules.meters import family
 from budgetd_rules.own_account import OWN_NAME, own_meters
 from budgetd_rules.polls import CONNECTION
+from budgetd_rules.sanitizing import harmless
 from budgetd_rules.wording import moment
 
 holds_app: Final = typer.Typer(help="List the acks and silences, or end one.", no_args_is_help=True)
@@ -139,7 +142,7 @@ def list_holds(
     if as_json:
         print_json([json_shapes.hold_json(hold) for hold in found])
     elif found:
-        make_printer(outline, now).holds(found)
+        tell_holds(make_page(outline, now), found)
     else:
         print("no acks or silences" if ended_too else "no acks or silences are active")
 
@@ -157,6 +160,22 @@ def end_hold(
             raise UsageError(f"no active hold has the id {hold!r}{did_you_mean(hold, active)}")
         holds.end_hold(db, hold, who(), now)
     print(f"{hold}: ended")
+
+
+def tell_holds(page: Page, holds: Iterable[Hold]) -> None:
+    table = make_table("hold", "kind", "of", "until", "by", "comment")
+    for hold in holds:
+        until = page.when(hold.until_at) if hold.until_at else "worse" if hold.worse_than else "resolved"
+        ended = f"ended {page.when(hold.ended_at)}" if hold.ended_at else until
+        table.add_row(hold.id, hold.kind, _matcher(hold), ended, hold.by, harmless(hold.comment))
+    print_table(page.console, table)
+
+
+def _matcher(hold: Hold) -> str:
+    if hold.kind is HoldKind.ACK:
+        return f"episode {hold.episode}"
+    parts = {"rule": hold.rule, "account": hold.account, "meter": hold.meter} | dict(hold.labels)
+    return ", ".join(f"{name} {glob}" for name, glob in parts.items() if glob != "*") or "everything"
 
 
 def appendable(outline: Outline, *, makes: bool = False) -> Store:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperArgument, TyperCommand
 
-from budgetd.cli.tables import Printer
+from budgetd.cli.layout import Page
 from budgetd.config import Config, load_config
 from budgetd.config_paths import find_config
 from budgetd.errors import StoreError, UsageError
@@ -97,8 +97,8 @@ def read_clock() -> datetime:
     return datetime.now(UTC)  # noqa: TID251 - a command reads the clock once, here
 
 
-def make_printer(outline: Outline, now: datetime) -> Printer:
-    return Printer(make_console(), outline.zone, now)
+def make_page(outline: Outline, now: datetime) -> Page:
+    return Page(make_console(), outline.zone, now)
 
 
 def make_console() -> Console:

@@ -1,5 +1,6 @@
-"""How tables lie on the page: in columns, or, where the terminal is too narrow for that, each row as lines."""
+"""The page that is printed on, and how tables lie on it: in columns, or where those are too wide, each row as lines."""
 
+from datetime import datetime, tzinfo
 from typing import Final
 
 from rich import box
@@ -8,9 +9,28 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from budgetd_rules.values import Value
+from budgetd_rules.wording import moment, show
+
 _GAP: Final = 3
 # A column narrower than this, and than what is in it, breaks words until nobody can read them.
 _NARROWEST: Final = 10
+
+
+class Page:
+    """What is printed on: in the reader's zone, at one instant."""
+
+    def __init__(self, console: Console, zone: tzinfo, now: datetime) -> None:
+        self.console, self.zone, self.now = console, zone, now
+
+    def say(self, text: str, style: str = "") -> None:
+        self.console.print(Text(text, style=style), soft_wrap=True)
+
+    def when(self, at: datetime | None) -> str:
+        return moment(at, self.zone, self.now) if at else "never"
+
+    def show(self, value: Value) -> str:
+        return self.when(value) if isinstance(value, datetime) else show(value)
 
 
 def make_table(*columns: str) -> Table:

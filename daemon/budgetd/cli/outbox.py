@@ -1,10 +1,11 @@
 """`outbox`: what is still to be told, and what could not be. Its requests are appended; a running daemon takes them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Final
 
 import typer
+from rich.text import Text
 
 from budgetd import json_shapes
 from budgetd.cli.holding import CommentOption, appendable, who
@@ -12,23 +13,31 @@ from budgetd.cli.invocation import (
     ConfigOption,
     JsonOption,
     load_outline,
-    make_printer,
+    make_page,
     print_json,
     read_clock,
     require_channel,
 )
+from budgetd.cli.layout import Page, make_table, print_table
 from budgetd.errors import UsageError
 from budgetd.planning import Outline
 from budgetd.store import database
 from budgetd.store.outbox import OutboxEntry, load_entries
 from budgetd.store.requests import EVERYTHING, Request, RequestKind, add_requests
 from budgetd_rules.notices import NoticeState
+from budgetd_rules.sanitizing import harmless, one_line
 
 outbox_app: Final = typer.Typer(
     help="List what is still to be told, or could not be.",
     invoke_without_command=True,
 )
 _LAST: Final = timedelta(days=7)
+_LONGEST_WHY: Final = 120
+_STATE_STYLES: Final[Mapping[NoticeState, str]] = {
+    NoticeState.DEAD: "bold red",
+    NoticeState.HELD: "cyan",
+    NoticeState.WAITING: "yellow",
+}
 
 ChannelOption = Annotated[
     str | None, typer.Option("--channel", metavar="NAME", help="All that is owed to this channel.")
@@ -54,7 +63,7 @@ def outbox(
     if as_json:
         print_json([json_shapes.entry_json(entry) for entry in entries])
     elif entries:
-        make_printer(outline, now).outbox(entries)
+        _tell_entries(make_page(outline, now), entries)
     else:
         print("nothing waits, and nothing is dead")
 
@@ -103,7 +112,7 @@ def drop(
         if not found:
             raise UsageError(f"channel {channel} is owed nothing")
         if not yes:
-            make_printer(outline, now).outbox(found)
+            _tell_entries(make_page(outline, now), found)
             typer.confirm(f"Never tell {'this' if len(found) == 1 else f'these {len(found)}'}?", abort=True)
         add_requests(db, [_drop(entry, now, comment) for entry in found])
     _tell(outline, found, "dropped")
@@ -138,3 +147,22 @@ def _tell(outline: Outline, found: Sequence[OutboxEntry], done: str) -> None:
     what = "1 notice" if len(found) == 1 else f"{len(found)} notices" if found else "nothing waits; a failing channel"
     is_running = database.is_daemon_running(outline.config.state)
     print(f"{what} will be {done} {'within a second' if is_running else 'when the daemon runs, which it does not'}")
+
+
+def _tell_entries(page: Page, entries: Iterable[OutboxEntry]) -> None:
+    table = make_table("notice", "what", "state", "since", "tries", "next try", "why, or the last error")
+    for one in entries:
+        state = Text(one.state, _STATE_STYLES.get(one.state, ""))
+        next_ = page.when(one.next_try_at) if one.next_try_at else ""
+        why = one.reason or one.last_error or ("only if nobody acks" if one.delay and one.next_try_at else "")
+        # As it stands: ids in it are there to be typed.
+        told = Text(one_line(why, _LONGEST_WHY))
+        table.add_row(one.id, _what(one), state, page.when(one.since), str(one.tries), next_, told)
+    print_table(page.console, table)
+
+
+def _what(one: OutboxEntry) -> str:
+    if one.kind is None or one.meter is None:
+        return one.report or ""
+    level = f" {one.level.label}" if one.level is not None else ""
+    return f"{one.kind}{level} {one.account} {harmless(one.meter)}"

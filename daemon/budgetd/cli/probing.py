@@ -9,18 +9,17 @@ import typer
 from rich.text import Text
 
 from budgetd import json_shapes
-from budgetd.cli.explained import Page
 from budgetd.cli.invocation import (
     ConfigOption,
     JsonOption,
     load_outline,
-    make_console,
+    make_page,
     print_json,
     read_clock,
     require_accounts,
 )
-from budgetd.cli.layout import make_table, print_table
-from budgetd.cli.tables import Printer
+from budgetd.cli.layout import Page, make_table, print_table
+from budgetd.cli.meter_tables import tell_poll
 from budgetd.collect.sources import Source
 from budgetd.http import Client
 from budgetd.planning import make_sources
@@ -58,10 +57,10 @@ def probe(
             json_shapes.poll_json(found.poll, viewed) | {"requests": [_request_json(one) for one in found.requests]}
         )
     else:
-        page = Page(make_console(), outline.zone, now)
+        page = make_page(outline, now)
         for one in found.requests:
             _tell(page, one)
-        Printer(page.console, page.zone, now).poll(found.poll, viewed)
+        tell_poll(page, found.poll, viewed)
     if found.poll.outages:
         raise typer.Exit(1)
 

@@ -2,16 +2,18 @@
 
 import re
 import sys
+from collections.abc import Iterable, Mapping
 from datetime import UTC
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from typer.core import TyperGroup
 
 from budgetd import json_shapes
 from budgetd.cli.invocation import ConfigOption, JsonOption, make_console, print_json, read_clock, require_known
-from budgetd.cli.tables import Printer
+from budgetd.cli.layout import Page, make_table, print_table
+from budgetd.collect.plans import Meter, Param
 from budgetd.collect.provider import Provider, Shelf, load_shelf
 from budgetd.config_paths import default_config, find_config, own_providers
 from budgetd.drafts.addresses import read_address
@@ -19,8 +21,16 @@ from budgetd.drafts.files import READABLE, require_free, write_file
 from budgetd.drafts.proposal import Proposal
 from budgetd.drafts.provider_draft import draft_provider, read_sample
 from budgetd.drafts.provider_text import Wanted
+from budgetd.durations import format_duration
 from budgetd.errors import ConfigError, UsageError
 from budgetd.http import MAX_BYTES
+from budgetd_rules.kinds import KINDS
+
+_MOST_NAMED: Final = 6
+_EVIDENCE: Final[Mapping[str, str]] = {
+    "confirmed": "confirmed by the vendor's own documents",
+    "secondary": "secondary: from others' documents and code",
+}
 
 
 class _ListByDefault(TyperGroup):
@@ -49,17 +59,17 @@ def list_providers(
     if name is not None and name not in shelf.problems:
         require_known([name], list(shelf.providers), "provider", "`budgetd providers` lists them")
     shown = [one for _, one in sorted(shelf.providers.items()) if name in (None, one.name)]
-    printer = Printer(make_console(), UTC, read_clock())
+    page = Page(make_console(), UTC, read_clock())
     if as_json:
         files = {name: str(file) for name, file in shelf.own.items()}
         print_json([json_shapes.provider_json(one) | {"file": files.get(one.name)} for one in shown])
     elif name is None:
-        printer.providers(shown)
+        _tell_providers(page, shown)
     else:
         for one in shown:
-            printer.provider(one)
+            _tell_provider(page, one)
     if not as_json:
-        _tell_own(printer, shelf, shown)
+        _tell_own(page, shelf, shown)
     if shelf.problems:
         raise ConfigError(line for lines in shelf.problems.values() for line in lines)
 
@@ -71,11 +81,50 @@ def _own_folder(config: Path | None) -> Path | None:
         return None
 
 
-def _tell_own(printer: Printer, shelf: Shelf, shown: list[Provider]) -> None:
+def _tell_providers(page: Page, providers: Iterable[Provider]) -> None:
+    table = make_table("provider", "vendor", "what is read", "evidence")
+    for one in providers:
+        names = list(map(_name, one.meters.values()))
+        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+        table.add_row(one.name, one.title, ", ".join(names[:_MOST_NAMED]) + more, one.evidence)
+    print_table(page.console, table)
+
+
+def _tell_provider(page: Page, one: Provider) -> None:
+    page.say(f"{one.name}: {one.title}", "bold")
+    page.say(f"  key:      {one.key_hint}")
+    for name, param in one.params.items():
+        page.say(f"  param:    {name}{_demand(param)}: {param.help}")
+    page.say(f"  base_url: {one.base_url}")
+    if one.rate_limit:
+        span = format_duration(one.rate_limit.per)
+        page.say(f"  takes:    {one.rate_limit.requests} requests in {span}, of all accounts together")
+    page.say(f"  docs:     {one.docs}")
+    page.say(f"  evidence: {_EVIDENCE[one.evidence]}")
+    page.say("")
+    table = make_table("meter", "kind", "unit", "fields")
+    for meter in one.meters.values():
+        fields = [name for name in KINDS[meter.kind].all if name in meter.gives]
+        table.add_row(_name(meter), meter.kind, meter.unit, ", ".join(fields))
+    print_table(page.console, table)
+
+
+def _name(meter: Meter) -> str:
+    """One that fans out stands for several: `schedule/…`."""
+    return f"{meter.name}/…" if meter.each else meter.name
+
+
+def _demand(param: Param) -> str:
+    demands = ["required"] * param.required + ["secret"] * param.secret
+    demands += [f"default {param.default}"] if param.default is not None else []
+    return f" ({', '.join(demands)})" if demands else ""
+
+
+def _tell_own(page: Page, shelf: Shelf, shown: list[Provider]) -> None:
     for one in shown:
         if one.name in shelf.own:
             replaces = ", instead of the one that ships" if one.name in shelf.replaced else ""
-            printer.say(f"\nyours: {one.name}, from {shelf.own[one.name]}{replaces}")
+            page.say(f"\nyours: {one.name}, from {shelf.own[one.name]}{replaces}")
 
 
 @providers_app.command("new")
