@@ -97,6 +97,11 @@ def test_a_silence_is_listed_and_shown(command: Command, episode: str) -> None:
         pytest.param(["silence", "--for", "4h", "--meter", "connection"], "", id="the connection"),
         pytest.param(["silence", "--for", "4h", "--meter", "turns*"], "", id="a pattern of meters to come"),
         pytest.param(["silence", "--for", "4h", "--label", "team"], "--label: expected NAME=VALUE", id="no label"),
+        pytest.param(
+            ["silence", "--for", "4h", "--label", "team=a", "--label", "team=b"],
+            "--label: team is given twice",
+            id="a label twice",
+        ),
         pytest.param(["holds", "end", "zzzz"], "no active hold has the id 'zzzz'", id="no such hold"),
     ],
 )

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from budgetd.cli.invocation import (
     make_page,
     print_json,
     read_clock,
+    read_pairs,
     require_accounts,
 )
 from budgetd.cli.layout import Page, make_table, print_table
@@ -85,13 +87,11 @@ def _start(
 
 
 async def _act(source: Source, action: Action, args: Mapping[str, TemplateValue]) -> Acted:
-    client = Client()
-    try:
-        return await act(source, action, args, client, read_clock())
-    except (SecretUnavailableError, UsageError) as error:
-        return Acted(ending=Ending.REFUSED, detail=f"nothing was sent: {error}")
-    finally:
-        await client.aclose()
+    async with aclosing(Client()) as client:
+        try:
+            return await act(source, action, args, client, read_clock())
+        except (SecretUnavailableError, UsageError) as error:
+            return Acted(ending=Ending.REFUSED, detail=f"nothing was sent: {error}")
 
 
 def _report(action: Action, acted: Acted, *, as_json: bool) -> None:
@@ -110,11 +110,7 @@ def _report(action: Action, acted: Acted, *, as_json: bool) -> None:
 
 def _gather(action: Action, given: Sequence[str]) -> dict[str, str]:
     """A secret one stands in no process list: it comes from a file (NAME=@FILE), or is asked for."""
-    pairs: dict[str, str] = {}
-    for name, text in map(_split, given):
-        if name in pairs:
-            raise UsageError(f"{name} is given twice")
-        pairs[name] = text
+    pairs = read_pairs(given)
     for name, arg in action.args.items():
         value = pairs.get(name)
         if value is not None and value.startswith("@"):
@@ -124,13 +120,6 @@ def _gather(action: Action, given: Sequence[str]) -> dict[str, str]:
         elif arg.secret:
             pairs[name] = _ask_secret(name, arg.help)
     return pairs
-
-
-def _split(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise UsageError(f"expected NAME=VALUE, not {text!r}")
-    return name, value
 
 
 def _read_file(name: str, path: Path) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import aclosing
 from datetime import datetime
 from enum import StrEnum
 from importlib.metadata import version
@@ -146,11 +147,8 @@ def poll(
 
 
 async def _poll_all(sources: Iterable[Source], now: datetime) -> list[Poll]:
-    client = Client()
-    try:
+    async with aclosing(Client()) as client:
         return await asyncio.gather(*(poll_once(source, client, now) for source in sources))
-    finally:
-        await client.aclose()
 
 
 app.command()(probe)

@@ -1,7 +1,7 @@
 """`explain` and `history`: why something was told or was not, and what was read. Both only look."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -14,10 +14,10 @@ from budgetd.cli.invocation import (
     make_page,
     print_json,
     read_clock,
+    read_length,
     require_accounts,
     require_rule,
 )
-from budgetd.durations import parse_positive_duration
 from budgetd.errors import UsageError
 from budgetd.explanation_shapes import explanation_json, history_json
 from budgetd.judge import views_of
@@ -152,7 +152,7 @@ def history(
     outline, now = load_outline(config), read_clock()
     if account not in outline.config.file.accounts:
         _require_account(account, outline)
-    begin = now - _length(since)
+    begin = now - read_length(since, "--since")
     db = database.open_for_reading(outline.config.state)
     if db is None:
         raise UsageError(f"{outline.config.state}: nothing yet: the daemon has not run on this config")
@@ -181,10 +181,3 @@ def _require_meter(meter: str, account: str, known: Collection[str]) -> None:
         )
     if meter not in known:
         raise UsageError(f"account {account} has no meter {meter!r}{did_you_mean(meter, list(known))}")
-
-
-def _length(text: str) -> timedelta:
-    try:
-        return parse_positive_duration(text)
-    except ValueError as error:
-        raise UsageError(f"--since: {error}") from error

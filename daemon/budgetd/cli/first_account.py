@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -200,8 +201,5 @@ def _poll(account: AccountDraft, outline_of: Try) -> tuple[str, Tried]:
 
 
 async def _poll_once(source: Source) -> Poll:
-    client = Client()
-    try:
+    async with aclosing(Client()) as client:
         return await poll_once(source, client, read_clock())
-    finally:
-        await client.aclose()

@@ -2,7 +2,7 @@
 
 import getpass
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
@@ -16,12 +16,13 @@ from budgetd.cli.invocation import (
     make_page,
     print_json,
     read_clock,
+    read_length,
+    read_pairs,
     require_accounts,
     require_known,
     require_rule,
 )
 from budgetd.cli.layout import Page, make_table, print_table
-from budgetd.durations import parse_positive_duration
 from budgetd.errors import UsageError
 from budgetd.planning import Outline
 from budgetd.store import database, holds
@@ -99,7 +100,7 @@ def silence(
 ) -> None:
     """Tell nothing of what matches for a while. What is bad after it is told then."""
     outline, now = load_outline(config), read_clock()
-    labels = dict(_label(text) for text in label or [])
+    labels = read_pairs(label or [], "--label")
     if rule is None and account is None and meter is None and not labels:
         raise UsageError("give --rule, --account, --meter or --label; for everything there is --account '*'")
     if rule is not None and not _is_pattern(rule):
@@ -114,7 +115,7 @@ def silence(
         id="",
         kind=HoldKind.SILENCE,
         from_at=now,
-        until_at=now + _length(how_long),
+        until_at=now + read_length(how_long, "--for"),
         by=who(),
         comment=comment,
         rule=rule or "*",
@@ -196,13 +197,6 @@ def who() -> str:
         return ""
 
 
-def _length(text: str) -> timedelta:
-    try:
-        return parse_positive_duration(text)
-    except ValueError as error:
-        raise UsageError(f"--for: {error}") from error
-
-
 def _date(text: str, zone: ZoneInfo, now: datetime) -> datetime:
     """In the config's zone; a day alone is its first moment."""
     try:
@@ -213,13 +207,6 @@ def _date(text: str, zone: ZoneInfo, now: datetime) -> datetime:
     if until <= now:
         raise UsageError(f"--until: {text} is past")
     return until
-
-
-def _label(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise UsageError(f"--label: expected NAME=VALUE, not {text!r}")
-    return name, value
 
 
 def _is_pattern(given: str) -> bool:

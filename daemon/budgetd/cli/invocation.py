@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -15,6 +15,7 @@ from typer.core import TyperArgument, TyperCommand
 from budgetd.cli.layout import Page
 from budgetd.config import Config, load_config
 from budgetd.config_paths import find_config
+from budgetd.durations import parse_positive_duration
 from budgetd.errors import StoreError, UsageError
 from budgetd.planning import Outline, make_outline
 from budgetd.store import database, status
@@ -51,6 +52,27 @@ class Verb(TyperCommand):
 
 def load(given: Path | None) -> Config:
     return load_config(find_config(given))
+
+
+def read_length(text: str, option: str) -> timedelta:
+    try:
+        return parse_positive_duration(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from error
+
+
+def read_pairs(given: Sequence[str], option: str = "") -> dict[str, str]:
+    """NAME=VALUE, each name once. What stands after the sign may be a secret, and no message repeats it."""
+    pairs: dict[str, str] = {}
+    where = f"{option}: " if option else ""
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise UsageError(f"{where}expected NAME=VALUE, not {name!r}")
+        if name in pairs:
+            raise UsageError(f"{where}{name} is given twice")
+        pairs[name] = value
+    return pairs
 
 
 def require_known(given: Sequence[str], known: Sequence[str], what: str, where: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -66,11 +67,8 @@ def probe(
 
 
 async def _probe(source: Source, now: datetime) -> Probe:
-    client = Client()
-    try:
+    async with aclosing(Client()) as client:
         return await probe_once(source, client, now)
-    finally:
-        await client.aclose()
 
 
 # --- for people

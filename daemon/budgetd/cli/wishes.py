@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from budgetd.cli.invocation import read_pairs
 from budgetd.drafts.kept import FORMS, Kept, keep, make_source, read_reference
 from budgetd.errors import UsageError
 
@@ -63,12 +64,10 @@ class Wish:
 
 
 def read_params(given: Sequence[str]) -> dict[str, str]:
-    params = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not (name and equals and value):
+    params = read_pairs(given, "--param")
+    for name, value in params.items():
+        if not value:
             raise UsageError(f"--param: expected NAME=VALUE, not {name!r} alone")
-        params[name] = value
     return params
 
 
