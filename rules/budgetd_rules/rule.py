@@ -17,7 +17,7 @@ from budgetd_rules.values import ValueType
 
 EASE_FOR: Final = timedelta(hours=1)
 # Where a rule limits the pause between reminders by nothing: what is still bad is told once a year at least.
-LONGEST_PAUSE: Final = timedelta(days=365)
+LONGEST_BETWEEN_REMINDERS: Final = timedelta(days=365)
 
 
 class Level(IntEnum):
@@ -62,7 +62,7 @@ class Clockwork:
     longest: timedelta | None = None
 
     def pause(self, reminders: int) -> timedelta:
-        ceiling = self.longest or max(self.every, LONGEST_PAUSE)
+        ceiling = self.longest or max(self.every, LONGEST_BETWEEN_REMINDERS)
         # A thousand steps reach any ceiling; more would overflow.
         growth = self.backoff ** min(reminders, 1000)
         return self.every * float(min(growth, Decimal(ceiling / self.every)))

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
+from budgetd.collect.failures import LONGEST_PAUSE
 from budgetd.collect.poll import poll
 from budgetd.collect.sources import Source
 from budgetd.errors import StoreError
@@ -29,7 +30,6 @@ AT_ONE_HOST: Final = 16
 # What is due is looked for about as often.
 AHEAD: Final = timedelta(seconds=1)
 LINGER: Final = timedelta(milliseconds=50)
-LONGEST_PAUSE: Final = timedelta(hours=24)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -2,16 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from budgetd.collect.links import find_next
+from budgetd.collect.lists import MOST_ITEMS
 from budgetd.collect.paths import Path, PathError
 from budgetd.collect.plans import PagesPlan, Turn
 from budgetd.collect.templates import TemplateValue
 from budgetd.collect.texts import Redact
 from budgetd.collect.values import MalformedError, describe, read_id
-
-MOST_ITEMS: Final = 10_000
 
 
 @dataclass(slots=True, kw_only=True)
