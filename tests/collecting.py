@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from budgetd.collect.answers import Reply
 from budgetd.collect.extract import interview
-from budgetd.collect.provider import Provider, load_provider, load_providers
+from budgetd.collect.provider import Provider, load_provider, load_shelf
 from budgetd.collect.texts import hide
 from budgetd.http import Answer
 from budgetd_rules.kinds import FIELD_TYPES
@@ -18,7 +18,7 @@ from budgetd_rules.values import Unlimited, Value, ValueType
 
 NOW: Final = datetime(2026, 5, 12, 14, 25, 30, tzinfo=UTC)
 DATA: Final = Path(__file__).parent / "data"
-PROVIDERS: Final = load_providers()
+PROVIDERS: Final = load_shelf().providers
 KEY: Final = "canary-4f1d2c3b5a"
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budgetd.collect.paths import compile_path
-from budgetd.collect.provider import CATALOG, load_provider, load_providers
+from budgetd.collect.provider import CATALOG, load_provider, load_shelf
 from budgetd.errors import ConfigError
 from budgetd_rules.kinds import Kind
 from budgetd_rules.polls import Cause
@@ -429,7 +429,7 @@ def test_every_problem_of_all_files_is_said_at_once(tmp_path: Path) -> None:
     write_provider(tmp_path, HEAD + VALUES + METER + 'granted = "a"\nused = "b"')
     write_provider(tmp_path, "name = 7\ntitel = 'x'", "other")
     with pytest.raises(ConfigError) as caught:
-        load_providers(tmp_path)
+        load_shelf(tmp_path).raise_problems()
     lines = [line.removeprefix(f"{tmp_path}/") for line in caught.value.problems]
     assert [line.split(": ")[:2] for line in lines if line.startswith("acme")] == [
         ["acme.toml", "meters.credits.granted"],
@@ -439,17 +439,17 @@ def test_every_problem_of_all_files_is_said_at_once(tmp_path: Path) -> None:
 
 
 def test_a_users_file_replaces_the_one_that_ships(tmp_path: Path) -> None:
-    shipped = load_providers()
+    shipped = load_shelf().providers
     write_provider(tmp_path, HEAD.replace('"acme"', '"cargo"') + VALUES + METER, "cargo")
     write_provider(tmp_path, HEAD + VALUES + METER)
-    providers = load_providers(tmp_path)
+    providers = load_shelf(tmp_path).providers
     assert providers["cargo"].title == "Acme"
     assert providers.keys() == shipped.keys() | {"acme"}
     assert providers["cekura"].title == shipped["cekura"].title
 
 
 def test_a_folder_that_is_not_there_has_no_files(tmp_path: Path) -> None:
-    assert load_providers(tmp_path / "none").keys() == {file.stem for file in CATALOG.glob("*.toml")}
+    assert load_shelf(tmp_path / "none").providers.keys() == {file.stem for file in CATALOG.glob("*.toml")}
 
 
 def test_a_meter_knows_its_requests(tmp_path: Path) -> None:

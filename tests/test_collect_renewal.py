@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from budgetd.collect.poll import poll
-from budgetd.collect.provider import load_providers
+from budgetd.collect.provider import load_shelf
 from budgetd.collect.renewal import read_again, renewable
 from budgetd.collect.sources import Source, make_source
 from budgetd.config import load_config
@@ -316,7 +316,7 @@ def test_what_came_through_a_pipe_is_not_waited_for_again(tmp_path: Path) -> Non
     os.mkfifo(tmp_path / "key")
 
     def make(secret: Secret) -> Source:
-        return make_source("acme", load_providers()["cargo"], secret)
+        return make_source("acme", load_shelf().providers["cargo"], secret)
 
     source = renewable(make, KeySource(file=Path("key")), Secret(CANARY), tmp_path, KeyCommands())
     assert source.keyring is None

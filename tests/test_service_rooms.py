@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budgetd.collect.collector import AT_ONE_HOST, next_poll_at
-from budgetd.collect.provider import load_providers
+from budgetd.collect.provider import load_shelf
 from budgetd.config import load_config
 from budgetd.credentials import Secret
 from budgetd.deliver.channels import Channel
@@ -640,7 +640,7 @@ def test_a_pause_of_more_than_a_day_is_a_day(tmp_path: Path) -> None:
 
 def test_no_account_is_polled_more_often_than_its_provider_allows(tmp_path: Path) -> None:
     planner = _Planner(make(tmp_path, interval="1s").outline.config)
-    cargo = load_providers()["cargo"]
+    cargo = load_shelf().providers["cargo"]
     scheduled = planner.scheduled({"cargo": replace(cargo, min_interval=HOUR)}, ["growth"])
     assert scheduled["growth"].interval == HOUR
     assert planner.scheduled({"cargo": cargo}, ["growth"])["growth"].interval == timedelta(seconds=1)

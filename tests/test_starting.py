@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from budgetd.cli import main
 from budgetd.cli.app import app
 from budgetd.cli.first_account import find_providers
-from budgetd.collect.provider import load_providers
+from budgetd.collect.provider import load_shelf
 from budgetd.credentials import Secret, SecretSource
 from budgetd.demo.books import Vendor
 from budgetd.demo.receivers import Inbox, Webhook
@@ -200,7 +200,7 @@ def test_a_channel_that_is_none(init: Init, tmp_path: Path) -> None:
 
 def test_a_secret_param_is_not_for_the_command_line(init: Init, tmp_path: Path, vendors: VendorServer) -> None:
     (tmp_path / "providers.d").mkdir()
-    shipped = (Path(load_providers.__code__.co_filename).parent / "catalog" / "cekura.toml").read_text()
+    shipped = (Path(load_shelf.__code__.co_filename).parent / "catalog" / "cekura.toml").read_text()
     own = shipped.replace('"cekura"', '"acme"').replace('value = "{api_key}"', 'value = "{api_key}{app_key}"')
     (tmp_path / "providers.d" / "acme.toml").write_text(
         own.replace(
@@ -402,7 +402,9 @@ def test_half_a_secret(said: str) -> None:
     ],
 )
 def test_finding_a_vendor(said: str, found: list[str]) -> None:
-    known = {name: one for name, one in load_providers().items() if name in ("cargo", "cekura", "sonzai", "uniqos")}
+    known = {
+        name: one for name, one in load_shelf().providers.items() if name in ("cargo", "cekura", "sonzai", "uniqos")
+    }
     assert find_providers(said, sorted(known), known) == found
     assert len(find_providers("?", [], known)) == 4
 

@@ -123,7 +123,7 @@ class _Planner:
         self.config, self.file = config, config.file
         self.commands = KeyCommands()
         self.shelf = load_shelf(own_providers(config.path))
-        self.problems = [line for lines in self.shelf.problems.values() for line in lines]
+        self.problems = self.shelf.problem_lines
         self._channels = ChannelPlanner(config, self._secret, self._problem)
 
     def require_accounts(self, names: Collection[str]) -> None:

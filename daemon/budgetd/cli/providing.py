@@ -70,8 +70,7 @@ def list_providers(
             _tell_provider(page, one)
     if not as_json:
         _tell_own(page, shelf, shown)
-    if shelf.problems:
-        raise ConfigError(line for lines in shelf.problems.values() for line in lines)
+    shelf.raise_problems()
 
 
 def _own_folder(config: Path | None) -> Path | None:

@@ -19,7 +19,7 @@ from budgetd.drafts.config_text import AccountDraft, ChannelDraft, RuleDraft, ad
 from budgetd.drafts.files import PRIVATE, require_writable, rewrite_file, write_file
 from budgetd.drafts.kept import write_kept
 from budgetd.drafts.trial import trial_config
-from budgetd.errors import BudgetdError, ConfigError, UsageError
+from budgetd.errors import BudgetdError, UsageError
 from budgetd.planning import make_channel, make_outline, make_sources
 from budgetd_rules.wording import show
 
@@ -101,8 +101,7 @@ class _Start:
 
     def run(self) -> None:
         shelf = load_shelf(own_providers(self._target))
-        if shelf.problems:
-            raise ConfigError(line for lines in shelf.problems.values() for line in lines)
+        shelf.raise_problems()
         begun = begin_account(self._wish, shelf.providers, self._taken.accounts, self._target.parent)
         make_outline(self._trial(begun))
         tried = try_account(self._wish, begun, lambda one: make_outline(self._trial(one)))

@@ -65,6 +65,15 @@ class Shelf:
     def replaced(self) -> list[str]:
         return sorted(name for name in self.own if (CATALOG / f"{name}.toml").exists())
 
+    @property
+    def problem_lines(self) -> list[str]:
+        return [line for lines in self.problems.values() for line in lines]
+
+    def raise_problems(self) -> None:
+        """Raises ConfigError with every problem of every file."""
+        if lines := self.problem_lines:
+            raise ConfigError(lines)
+
 
 def load_shelf(extra: FilePath | None = None) -> Shelf:
     """All that there is, whatever is wrong with some of it; the folder `extra` need not exist. Raises ConfigError."""
@@ -111,14 +120,6 @@ def _list_files(folder: FilePath) -> list[FilePath]:
     except OSError as error:
         raise ConfigError([f"{folder}: can't be read: {error.strerror}"]) from error
     return files
-
-
-def load_providers(extra: FilePath | None = None) -> dict[str, Provider]:
-    """Raises ConfigError with every problem of every file."""
-    shelf = load_shelf(extra)
-    if shelf.problems:
-        raise ConfigError(line for lines in shelf.problems.values() for line in lines)
-    return dict(shelf.providers)
 
 
 def load_provider(file: FilePath) -> Provider:
