@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from budgetd.cli.app import app
-from budgetd.store.pulse import write_heartbeat
+from budgetd.store.heartbeats import write_heartbeat
 from budgetd_rules.appointments import Report
 from budgetd_rules.encoding import when
 from build import NOON, minutes

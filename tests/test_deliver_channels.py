@@ -11,8 +11,8 @@ from http import HTTPStatus
 import pytest
 
 from budgetd.credentials import Secret
-from budgetd.deliver.answers import hint, outcome_of, said, secret_parts
 from budgetd.deliver.channels import Channel, Sent, format_of, url_problem
+from budgetd.deliver.send_failures import hint, outcome_of, said, secret_parts
 from budgetd.demo.loopback import HOST, Answer, HttpServer, Request
 from budgetd.demo.receivers import Inbox, Mailbox, Reply, Webhook
 from budgetd.store.notices import Outcome

@@ -14,8 +14,8 @@ import pytest
 from budgetd.config import ChannelTable, TemplateFile, load_config
 from budgetd.credentials import Secret
 from budgetd.deliver.channels import Channel, Letter
+from budgetd.deliver.template_trial import Problem, try_template
 from budgetd.deliver.templates import LONGEST, Template
-from budgetd.deliver.trial import Problem, try_template
 from budgetd.errors import ConfigError, TemplateError
 from budgetd.planning import make_plan
 from budgetd_rules.entries import Entry

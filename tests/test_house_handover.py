@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from budgetd.store import pulse
+from budgetd.store import heartbeats
 from budgetd.store.database import read, write
 from budgetd.store.holds import add_hold, end_hold
 from budgetd.store.requests import Request, RequestKind, add_requests
@@ -187,7 +187,7 @@ def test_without_another_channel_it_is_dead_and_said_loudly(tmp_path: Path, capl
     assert states(house) == {"ops": f"dead: not delivered for 3 days, and by no other channel: {ERROR}"}
     assert [record.levelno for record in caplog.records if record.message == "a notice is dead"] == [logging.ERROR]
     with read(house.db):
-        assert list(pulse.load_untold(house.db, ["ops"], minutes(4 * DAY))) == ["ops"], "so no heartbeat either"
+        assert list(heartbeats.load_untold(house.db, ["ops"], minutes(4 * DAY))) == ["ops"], "so no heartbeat either"
 
 
 @pytest.mark.parametrize(

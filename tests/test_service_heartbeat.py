@@ -19,7 +19,7 @@ from budgetd.errors import ConfigError
 from budgetd.heartbeat import Heartbeat
 from budgetd.planning import Plan, make_plan
 from budgetd.service import Service
-from budgetd.store import pulse as stored
+from budgetd.store import heartbeats as stored
 from budgetd.wiring import Wired, wire
 from budgetd_rules.encoding import at
 from budgetd_rules.heartbeats import Pulse

@@ -75,7 +75,7 @@ class ChannelPlanner:
         return named
 
     def _template(self, name: str, table: ChannelTable, url: Secret) -> "Template | None":
-        from budgetd.deliver.trial import try_template  # noqa: PLC0415 - Jinja is 40 ms that most configs do not need
+        from budgetd.deliver.template_trial import try_template  # noqa: PLC0415 - Jinja is 40 ms that most configs do not need
 
         if url_problem(url):
             return None

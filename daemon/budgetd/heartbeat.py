@@ -8,7 +8,7 @@ from typing import Final
 
 from budgetd.errors import StoreError
 from budgetd.http import Client, Request, RequestFailedError
-from budgetd.store import pulse
+from budgetd.store import heartbeats
 from budgetd.store.database import Store, read
 from budgetd.threads import Worker
 from budgetd_rules.heartbeats import Pulse, why_unwell
@@ -57,8 +57,8 @@ class Heartbeat:
     async def _look(self, begun: Pulse, now: datetime) -> Pulse:
         def load() -> Pulse:
             with read(self._db):
-                polls = pulse.load_polls(self._db, self._intervals)
-                return replace(begun, polls=polls, untold=pulse.load_untold(self._db, self._channels, now))
+                polls = heartbeats.load_polls(self._db, self._intervals)
+                return replace(begun, polls=polls, untold=heartbeats.load_untold(self._db, self._channels, now))
 
         try:
             return await self._worker.run(load)
@@ -75,6 +75,6 @@ class Heartbeat:
 
     async def _write_down(self, problem: str | None, now: datetime) -> None:
         try:
-            await self._worker.run(pulse.write_heartbeat, self._db, None if problem else now, problem, now)
+            await self._worker.run(heartbeats.write_heartbeat, self._db, None if problem else now, problem, now)
         except StoreError as error:
             logger.debug("no note of the heartbeat", extra={"error": error})

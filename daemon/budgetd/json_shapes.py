@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 from budgetd.durations import format_duration
 from budgetd.store.actions import Started
+from budgetd.store.heartbeats import LastHeartbeat
 from budgetd.store.outbox import OutboxEntry
-from budgetd.store.pulse import LastHeartbeat
 from budgetd.store.status import AccountStatus, ChannelStatus, EpisodeStatus, NoticeStatus
 from budgetd_rules.appointments import Report
 from budgetd_rules.encoding import at, maybe_at, write_value

@@ -8,8 +8,8 @@ import typer
 
 from budgetd.cli.invocation import ConfigOption, load_outline, read_clock, require_channel
 from budgetd.credentials import Secret
-from budgetd.deliver.answers import hint
 from budgetd.deliver.channels import Channel, Sent
+from budgetd.deliver.send_failures import hint
 from budgetd.errors import BudgetdError
 from budgetd.network import Proxies
 from budgetd.planning import make_channel

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from budgetd.cli.explained import headline_at_end, tell_explanation, tell_history, tell_left_out
+from budgetd.cli.explanation_text import headline_at_end, tell_explanation, tell_history, tell_left_out
 from budgetd.cli.invocation import (
     ConfigOption,
     JsonOption,

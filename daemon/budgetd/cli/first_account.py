@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from budgetd.cli.asking import ask, ask_until, choose
+from budgetd.cli.init_options import Wish, keep_param
 from budgetd.cli.invocation import make_page, read_clock, require_known
 from budgetd.cli.meter_tables import tell_poll
-from budgetd.cli.wishes import Wish, keep_param
 from budgetd.collect.poll import poll as poll_once
 from budgetd.collect.provider import Provider
 from budgetd.collect.sources import Source

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from budgetd.cli.asking import ask_secret, choose, confirm
 from budgetd.cli.channels import send_test
-from budgetd.cli.wishes import Wish
+from budgetd.cli.init_options import Wish
 from budgetd.credentials import Secret, SecretUnavailableError, read_secret
 from budgetd.deliver.channels import url_problem
 from budgetd.drafts.config_text import ChannelDraft

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from budgetd.cli.asking import confirm
 from budgetd.cli.first_account import Tried
+from budgetd.cli.init_options import Wish
 from budgetd.cli.invocation import load_identities
-from budgetd.cli.wishes import Wish
 from budgetd.errors import ConfigError
 from budgetd.planning import Outline, make_sources
 from budgetd.same_as import find_twins, key_of

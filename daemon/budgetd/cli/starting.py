@@ -10,15 +10,15 @@ from budgetd.cli.asking import confirm, is_terminal
 from budgetd.cli.first_account import begin_account, try_account
 from budgetd.cli.first_channel import settle_channel
 from budgetd.cli.first_twin import settle_twin
+from budgetd.cli.init_options import SecretWish, Wish, read_params
 from budgetd.cli.invocation import ConfigOption
-from budgetd.cli.wishes import SecretWish, Wish, read_params
 from budgetd.collect.provider import load_shelf
 from budgetd.config import Config, ConfigFile, load_config
 from budgetd.config_paths import default_config, own_providers
 from budgetd.drafts.config_text import AccountDraft, ChannelDraft, RuleDraft, added_text, config_text, draft_rules
+from budgetd.drafts.config_trial import trial_config
 from budgetd.drafts.files import PRIVATE, require_writable, rewrite_file, write_file
 from budgetd.drafts.kept import write_kept
-from budgetd.drafts.trial import trial_config
 from budgetd.errors import BudgetdError, UsageError
 from budgetd.planning import make_channel, make_outline, make_sources
 from budgetd_rules.wording import show

@@ -16,7 +16,7 @@ from budgetd.cli.meter_tables import tell_accounts
 from budgetd.judge import views_of
 from budgetd.planning import Outline
 from budgetd.store import database
-from budgetd.store.pulse import LastHeartbeat, load_heartbeat
+from budgetd.store.heartbeats import LastHeartbeat, load_heartbeat
 from budgetd.store.status import AccountStatus, ChannelStatus, Status, load_status
 from budgetd_rules.appointments import Report
 from budgetd_rules.meters import Account, View, family

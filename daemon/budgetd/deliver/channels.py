@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType, OverflowMode
 
 from budgetd.credentials import Secret
-from budgetd.deliver.answers import LogEntry, outcome_of, said, secret_parts
+from budgetd.deliver.send_failures import LogEntry, outcome_of, said, secret_parts
 from budgetd.errors import TemplateError
 from budgetd.store.notices import Outcome
 from budgetd.threads import begin
