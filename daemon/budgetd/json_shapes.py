@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
-from budgetd.durations import format_duration
 from budgetd.store.actions import Started
 from budgetd.store.heartbeats import LastHeartbeat
 from budgetd.store.outbox import OutboxEntry
@@ -12,12 +11,10 @@ from budgetd.store.status import AccountStatus, ChannelStatus, EpisodeStatus, No
 from budgetd_rules.appointments import Report
 from budgetd_rules.encoding import at, maybe_at, write_value
 from budgetd_rules.holds import Hold, HoldKind
-from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import Change
 from budgetd_rules.meters import View
 from budgetd_rules.notices import NoticeState
 from budgetd_rules.polls import Outage, Poll
-from budgetd_rules.rates import Rate
 
 Json = dict[str, Any]
 
@@ -191,32 +188,6 @@ def heartbeat_json(last: LastHeartbeat | None) -> Json:
     }
 
 
-class _Param(Protocol):
-    @property
-    def help(self) -> str: ...
-    @property
-    def default(self) -> str | None: ...
-    @property
-    def required(self) -> bool: ...
-    @property
-    def secret(self) -> bool: ...
-
-
-class _Arg(Protocol):
-    @property
-    def help(self) -> str: ...
-    @property
-    def secret(self) -> bool: ...
-
-
-def action_json(name: str, title: str, args: Mapping[str, _Arg]) -> Json:
-    return {
-        "action": name,
-        "title": title,
-        "args": [{"arg": name, "help": arg.help, "secret": arg.secret} for name, arg in args.items()],
-    }
-
-
 def started_json(started: Started) -> Json:
     return {
         "account": started.account,
@@ -226,65 +197,4 @@ def started_json(started: Started) -> Json:
         "at": at(started.at),
         "ending": started.ending,
         "detail": started.detail,
-    }
-
-
-class _Meter(Protocol):
-    @property
-    def name(self) -> str: ...
-    @property
-    def kind(self) -> Kind: ...
-    @property
-    def unit(self) -> str: ...
-    @property
-    def gives(self) -> frozenset[str]: ...
-
-
-class _Provider(Protocol):
-    """A provider and its parts, as far as they are shown."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def title(self) -> str: ...
-    @property
-    def docs(self) -> str: ...
-    @property
-    def evidence(self) -> str: ...
-    @property
-    def base_url(self) -> str: ...
-    @property
-    def key_hint(self) -> str: ...
-    @property
-    def rate_limit(self) -> Rate | None: ...
-    @property
-    def params(self) -> Mapping[str, _Param]: ...
-    @property
-    def meters(self) -> Mapping[str, _Meter]: ...
-
-
-def provider_json(provider: _Provider) -> Json:
-    rate = provider.rate_limit
-    return {
-        "provider": provider.name,
-        "title": provider.title,
-        "docs": provider.docs,
-        "evidence": provider.evidence,
-        "base_url": provider.base_url,
-        "key": provider.key_hint,
-        "rate_limit": {"requests": rate.requests, "per": format_duration(rate.per)} if rate else None,
-        "params": [
-            {
-                "param": name,
-                "help": param.help,
-                "required": param.required,
-                "secret": param.secret,
-                "default": param.default,
-            }
-            for name, param in provider.params.items()
-        ],
-        "meters": [
-            {"meter": meter.name, "kind": meter.kind, "unit": meter.unit, "fields": sorted(meter.gives)}
-            for meter in provider.meters.values()
-        ],
     }

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from budgetd import json_shapes
 from budgetd.cli.holding import appendable, who
 from budgetd.cli.invocation import (
     ConfigOption,
@@ -30,7 +29,9 @@ from budgetd.collect.templates import TemplateValue
 from budgetd.credentials import SecretUnavailableError
 from budgetd.errors import BudgetdError, UsageError
 from budgetd.http import Client
+from budgetd.json_shapes import started_json
 from budgetd.planning import Outline, make_sources
+from budgetd.provider_shapes import action_json
 from budgetd.store import actions, database
 from budgetd.store.actions import Started
 from budgetd.validation import did_you_mean
@@ -153,9 +154,7 @@ def _confirm(what: str, action: Action, args: Mapping[str, TemplateValue]) -> No
 
 def _list_possible(provider: Provider, account: str, as_json: bool) -> None:
     if as_json:
-        print_json(
-            [json_shapes.action_json(action.name, action.title, action.args) for action in provider.actions.values()]
-        )
+        print_json(list(map(action_json, provider.actions.values())))
         return
     if not provider.actions:
         print(f"{provider.title} offers nothing to start")
@@ -170,7 +169,7 @@ def _list_started(outline: Outline, as_json: bool) -> None:
     db = database.open_for_reading(outline.config.state)
     found = actions.load_actions(db) if db else []
     if as_json:
-        print_json([json_shapes.started_json(one) for one in found])
+        print_json(list(map(started_json, found)))
     elif found:
         _tell_started(make_page(outline, read_clock()), found)
     else:

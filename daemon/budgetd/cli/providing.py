@@ -10,7 +10,6 @@ from typing import Annotated, Final
 import typer
 from typer.core import TyperGroup
 
-from budgetd import json_shapes
 from budgetd.cli.invocation import ConfigOption, JsonOption, make_console, print_json, read_clock, require_known
 from budgetd.cli.layout import Page, make_table, print_table
 from budgetd.collect.plans import Meter, Param
@@ -24,6 +23,7 @@ from budgetd.drafts.provider_text import Wanted
 from budgetd.durations import format_duration
 from budgetd.errors import ConfigError, UsageError
 from budgetd.http import MAX_BYTES
+from budgetd.provider_shapes import provider_json
 from budgetd_rules.kinds import KINDS
 
 _MOST_NAMED: Final = 6
@@ -62,7 +62,7 @@ def list_providers(
     page = Page(make_console(), UTC, read_clock())
     if as_json:
         files = {name: str(file) for name, file in shelf.own.items()}
-        print_json([json_shapes.provider_json(one) | {"file": files.get(one.name)} for one in shown])
+        print_json([provider_json(one) | {"file": files.get(one.name)} for one in shown])
     elif name is None:
         _tell_providers(page, shown)
     else:
