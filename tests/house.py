@@ -15,7 +15,8 @@ from apprise.decorators import notify
 
 from budgetd.credentials import Secret
 from budgetd.deliver.channels import Channel, Letter, Sent
-from budgetd.deliver.outbox import Outbox, retry_pause
+from budgetd.deliver.outbox import Outbox
+from budgetd.deliver.retries import retry_pause
 from budgetd.deliver.templates import Template
 from budgetd.judge import judge_all, judge_due
 from budgetd.store import database, due_times, handover, polls, reports, troubles

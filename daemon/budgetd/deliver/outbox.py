@@ -2,37 +2,27 @@
 
 import asyncio
 import logging
-import zlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta, tzinfo
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
 from budgetd.deliver.channels import Channel, Letter, Sent
-from budgetd.deliver.errands import Errand, digest_errand, drill_errand, lines_errand
+from budgetd.deliver.desk import Desk
+from budgetd.deliver.errands import Errand
+from budgetd.deliver.retries import LONGEST_RETRY, after_send, retry_pause
 from budgetd.errors import StoreError
 from budgetd.store import due_times, handover, notices, reports, requests
 from budgetd.store.database import Store
-from budgetd.store.notices import ChannelState, Outcome, Waiting
+from budgetd.store.notices import ChannelState, Outcome
 from budgetd.threads import Spawn, Worker
-from budgetd_rules.appointments import Report
-from budgetd_rules.digests import OwedReport, settle_reports
-from budgetd_rules.holds import Holds
 from budgetd_rules.judgement import Ruleset
-from budgetd_rules.lines import Line, Settled, Settlement
+from budgetd_rules.lines import Settled
 from budgetd_rules.own_account import BROKEN, NOT_COMPOSED
 from budgetd_rules.routing import Routing
-from budgetd_rules.schedules import Quiet
-from budgetd_rules.settlement import ALWAYS_AUDIBLE, settle
 
 logger = logging.getLogger(__name__)
 
-FIRST_RETRY: Final = timedelta(seconds=5)
-LONGEST_RETRY: Final = timedelta(minutes=15)
-# From here on each message that fails is followed at once by one of its lines alone: perhaps it is one of them that the
-# service refuses. After each longer pause it is the whole again, so that a channel that is back gets one message.
-SINGLY_AFTER: Final = 3
 # After a start, or a sleep, no notice dies of its age before its channel was tried again for this long.
 PATIENCE: Final = 2 * LONGEST_RETRY
 # Who has not looked for so long was asleep: there is a look each second.
@@ -59,8 +49,8 @@ class Outbox:
         spawn: Spawn,
         wake: Callable[[], None],
     ) -> None:
-        self._db, self._worker, self._channels = db, worker, channels
-        self._ruleset, self._routing, self._spawn, self._wake = ruleset, routing, spawn, wake
+        self._db, self._worker, self._spawn, self._wake = db, worker, spawn, wake
+        self.take_over(channels, ruleset, routing)
         self._sends: dict[str, asyncio.Task[None]] = {}
         self._last_round: datetime | None = None
         self._patient_until: datetime | None = None
@@ -69,7 +59,8 @@ class Outbox:
 
     def take_over(self, channels: Mapping[str, Channel], ruleset: Ruleset, routing: Routing) -> None:
         """Another config: what is in flight goes on, and its channel's name stays busy until it has ended."""
-        self._channels, self._ruleset, self._routing = channels, ruleset, routing
+        self._channels, self._routing = channels, routing
+        self._desk = Desk(db=self._db, worker=self._worker, channels=list(channels), ruleset=ruleset, routing=routing)
 
     async def plan(self, now: datetime) -> None:
         """At start-up, under another config, and whenever the clock was set."""
@@ -171,52 +162,14 @@ class Outbox:
         waiting = await self._worker.run(notices.load, self._db, name, now)
         if not waiting.is_judged:
             return  # until the next round
-        quiet = self._routing.quiet.get(name, ALWAYS_AUDIBLE)
-        settlement = self._settle(waiting, quiet, now)
-        report, of_reports = await self._settle_reports(name, quiet, now)
-        for one in waiting.unreadable:
-            logger.error("a notice is dead", extra={"notice": one.notice, "channel": name, "reason": one.reason})
-        if settled := (*waiting.unreadable, *settlement.settled, *of_reports):
-            await self._worker.run(notices.settle, self._db, settled, now)
-        if report and goes_before(report, settlement.lines, waiting.channel.failures):
-            errand = await self._report_errand(report, name, quiet.zone, now)
-        elif settlement.lines:
-            errand = lines_errand(settlement.lines, waiting, self._ruleset, quiet.zone, now)
-        else:
+        errand = await self._desk.settle(waiting, now, with_reports=not self._is_settling(now))
+        if errand is None:
             return
         letter = await self._write_or_fail(channel, errand)
         title, words = (letter.title, letter.words) if isinstance(letter, Letter) else ("", "")
         attempt = await self._worker.run(notices.begin, self._db, name, errand.notices, title, words, now)
         sent = await channel.send(letter) if isinstance(letter, Letter) else letter
         await self._receipt(attempt, waiting.channel, errand, sent, now + sent.took)
-
-    def _settle(self, waiting: Waiting, quiet: Quiet, now: datetime) -> Settlement:
-        return settle(
-            waiting.owed,
-            waiting.episodes,
-            waiting.heard,
-            waiting.parked,
-            Holds.at(now, waiting.holds, self._ruleset.accounts),
-            now=now,
-            quiet=quiet,
-            singly=is_singly(waiting.channel.failures),
-        )
-
-    async def _settle_reports(self, name: str, quiet: Quiet, now: datetime) -> tuple[OwedReport | None, list[Settled]]:
-        if self._is_settling(now):
-            return None, []
-        owed = await self._worker.run(reports.load_owed, self._db, name)
-        diary = self._routing.diaries.get(name)
-        return settle_reports(owed, diary.appointments if diary else (), quiet, now)
-
-    async def _report_errand(self, report: OwedReport, name: str, zone: tzinfo, now: datetime) -> Errand:
-        if report.report is Report.DRILL:
-            return drill_errand(report)
-        accounts, channels, may_repeat = self._ruleset.accounts, list(self._channels), report.outcome_unknown
-        facts = await self._worker.run(
-            reports.load_facts, self._db, accounts, channels, name, now, may_repeat=may_repeat
-        )
-        return digest_errand(report, facts, zone, now)
 
     async def _write_or_fail(self, channel: Channel, errand: Errand) -> Letter | Sent:
         """What can't be said counts as a try that failed: so it comes to stand alone, and in the end dies."""
@@ -258,34 +211,3 @@ class Outbox:
                     logger.error("no receipt yet", extra={"channel": state.name, "error": error})
                 failed = True
                 await asyncio.sleep(RECEIPT_AGAIN.total_seconds())
-
-
-def after_send(before: ChannelState, now: datetime, *, is_ok: bool) -> ChannelState:
-    """A channel's state after a send: fine again, or failing and to be tried later each time."""
-    if is_ok:
-        return ChannelState(name=before.name, last_success=now)
-    failures = before.failures + 1
-    return replace(
-        before,
-        failures=failures,
-        failing_since=before.failing_since or now,
-        next_try_at=now + retry_pause(before.name, failures),
-    )
-
-
-def goes_before(report: OwedReport, lines: Sequence[Line], failures: int) -> bool:
-    """A report comes after all else; only what the service refuses does not hold it back."""
-    return not lines or (is_singly(failures) and report.attempts < min(line.attempts for line in lines))
-
-
-def is_singly(failures: int) -> bool:
-    """Whether the next try is of one line alone, after so many failures in a row."""
-    return failures >= SINGLY_AFTER and failures % 2 == SINGLY_AFTER % 2
-
-
-def retry_pause(channel: str, failures: int) -> timedelta:
-    """5 s, doubled at each failure in a row up to 15 min, less up to a quarter so that channels spread."""
-    doublings = 0 if is_singly(failures) else max(failures - 1, 0)
-    pause = min(FIRST_RETRY * (1 << min(doublings, 10)), LONGEST_RETRY)
-    spread = zlib.crc32(f"{channel} {failures}".encode()) / 2**32
-    return pause * (1 - spread / 4)

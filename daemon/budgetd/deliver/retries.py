@@ -1,0 +1,40 @@
+"""When a channel that failed is tried again, and with how much at once."""
+
+import zlib
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from budgetd.store.notices import ChannelState
+
+FIRST_RETRY: Final = timedelta(seconds=5)
+LONGEST_RETRY: Final = timedelta(minutes=15)
+# From here on each message that fails is followed at once by one of its lines alone: perhaps it is one of them that the
+# service refuses. After each longer pause it is the whole again, so that a channel that is back gets one message.
+SINGLY_AFTER: Final = 3
+
+
+def after_send(before: ChannelState, now: datetime, *, is_ok: bool) -> ChannelState:
+    """A channel's state after a send: fine again, or failing and to be tried later each time."""
+    if is_ok:
+        return ChannelState(name=before.name, last_success=now)
+    failures = before.failures + 1
+    return replace(
+        before,
+        failures=failures,
+        failing_since=before.failing_since or now,
+        next_try_at=now + retry_pause(before.name, failures),
+    )
+
+
+def is_singly(failures: int) -> bool:
+    """Whether the next try is of one line alone, after so many failures in a row."""
+    return failures >= SINGLY_AFTER and failures % 2 == SINGLY_AFTER % 2
+
+
+def retry_pause(channel: str, failures: int) -> timedelta:
+    """5 s, doubled at each failure in a row up to 15 min, less up to a quarter so that channels spread."""
+    doublings = 0 if is_singly(failures) else max(failures - 1, 0)
+    pause = min(FIRST_RETRY * (1 << min(doublings, 10)), LONGEST_RETRY)
+    spread = zlib.crc32(f"{channel} {failures}".encode()) / 2**32
+    return pause * (1 - spread / 4)
