@@ -18,11 +18,11 @@ from typing import Final
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from budgetd import systemd
-from budgetd.errors import ConfigError
 from budgetd.heartbeat import Heartbeat
 from budgetd.jobs import Jobs
 from budgetd.judge import judge_all, judge_due
 from budgetd.planning import Plan
+from budgetd.reloads import Reloads
 from budgetd.store import troubles
 from budgetd.store.database import check
 from budgetd.wiring import Wired, rewire
@@ -54,12 +54,12 @@ class Service:
         self, wired: Wired, clock: Callable[[], datetime] = utc_now, load: Callable[[], Plan] | None = None
     ) -> None:
         """`load` reads the config anew, for SIGHUP; it raises ConfigError."""
-        self._wired, self._clock, self._load = wired, clock, load
+        self._wired, self._clock = wired, clock
+        self._reloads = Reloads(wired, load) if load else None
         self._wakes = {name: asyncio.Event() for name in ("collect", "record", "judge", "deliver")}
         # A shift is the time under one config: a stop ends it, or the next config.
         self._shift_ends = asyncio.Event()
         self._next: Plan | None = None
-        self._reloading = asyncio.Lock()
         self._jobs = Jobs(clock)
         self._progress: dict[str, float] = {}
         # From when on what is late is our fault: a start, a shift, or a clock that was set.
@@ -128,29 +128,15 @@ class Service:
         self._shift_ends.clear()
 
     async def reload(self) -> None:
-        """Reads the config whole before anything is touched; one that is wrong is reported, and the old one stays."""
-        if self._load is None:
+        """Reads the config anew; one that is wrong is reported, and the old one stays."""
+        if self._reloads is None:
             return
-        async with self._reloading:  # what is asked for last is read last
-            plan = await self._read_config(self._load)
-        if plan and (self._next or not self._shift_ends.is_set()):  # else it stops
+        plan = await self._reloads.read(self._clock())
+        if plan is None:
+            self._wakes["judge"].set()
+        elif self._next or not self._shift_ends.is_set():  # else it stops
             self._next = plan
             self._shift_ends.set()
-
-    async def _read_config(self, load: Callable[[], Plan]) -> Plan | None:
-        try:
-            plan = await asyncio.to_thread(load)
-            state = self._wired.plan.outline.config.state
-            if plan.outline.config.state != state:
-                raise ConfigError([f"daemon.state: the database stays {state} until a restart"])
-        except ConfigError as error:
-            for problem in error.problems:
-                logger.error("config not taken, the old one stays", extra={"problem": problem})
-            wired = self._wired
-            await wired.worker.run(troubles.refuse_config, wired.db, error.problems[0], self._clock())
-            self._wakes["judge"].set()
-            return None
-        return plan
 
     def stop(self) -> None:
         """Asks for an orderly stop; `run` returns when it is done."""
