@@ -6,9 +6,13 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    import trustme
 
 # `make test` tries each property with a few examples, `make test-slow` with all. No example is judged by its time: the
 # machine may be busy.
@@ -74,6 +78,20 @@ def logging_restored() -> Iterator[None]:
     for logger, (handlers, level) in zip(loggers, before, strict=True):
         logger.handlers[:] = handlers
         logger.setLevel(level)
+
+
+@pytest.fixture(scope="session")
+def ca() -> "trustme.CA":
+    """An authority of one's own, as a company has it."""
+    import trustme  # most tests have no use for it
+
+    return trustme.CA()
+
+
+@pytest.fixture
+def trusted(ca: "trustme.CA", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
 
 
 @pytest.fixture

@@ -3,12 +3,13 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import trustme
 
 Script = Callable[[asyncio.StreamWriter], Awaitable[None]]
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @dataclass
@@ -23,10 +24,9 @@ class Vendor:
 
 @asynccontextmanager
 async def vendor(tls: ssl.SSLContext | None = None, **scripts: Script) -> AsyncIterator[Vendor]:
-    self, tasks = Vendor(), set[asyncio.Task[None] | None]()
+    self = Vendor()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tasks.add(asyncio.current_task())
         self.connections += 1
         try:
             while True:
@@ -34,22 +34,50 @@ async def vendor(tls: ssl.SSLContext | None = None, **scripts: Script) -> AsyncI
                 self.heads.append(head)
                 await scripts[head.split()[1].strip("/").split("?")[0]](writer)
                 await writer.drain()
-        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
-            pass
         finally:
             self.ended += 1
-            writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
-    self.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with listening(serve, tls) as port:
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         yield self
+
+
+@asynccontextmanager
+async def listening(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """The port. Whoever hangs up, and whatever is still open at the end, is no failure."""
+    tasks = set[asyncio.Task[None]]()
+
+    async def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        tasks.add(task)
+        with suppress(asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
+            await serve(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(begin, "127.0.0.1", 0, ssl=tls)
+    try:
+        yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
         for task in tasks:
-            assert task is not None
             task.cancel()
-        await asyncio.gather(*(task for task in tasks if task), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def mute() -> AsyncIterator[tuple[int, asyncio.Event]]:
+    """The port of one that says nothing, and whether somebody has hung up on it."""
+    left = asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while await reader.read(65_536):
+                pass
+        left.set()
+
+    async with listening(say_nothing) as port:
+        yield port, left
 
 
 def say(body: bytes = b"{}", status: str = "200 OK", **headers: str) -> Script:

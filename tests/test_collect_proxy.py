@@ -2,14 +2,12 @@
 
 import asyncio
 import base64
-import contextlib
 import logging
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 
 import httpx
 import pytest
@@ -19,7 +17,7 @@ from budgetd.errors import ConfigError
 from budgetd.http import Answer, Client, Request, RequestFailedError
 from budgetd.network import Proxies
 from budgetd_rules.polls import Cause
-from serving import Script, Vendor, hang, say, tls_of, trickle, vendor, write
+from serving import Script, Vendor, hang, listening, mute, say, tls_of, trickle, vendor, write
 
 KEY = "canary-19ab73cd55"
 PASSWORD = "canary-p@ss:word"
@@ -86,39 +84,9 @@ class Proxy:
 
 @asynccontextmanager
 async def serving(proxy: Proxy, tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
-    tasks = set[asyncio.Task[None]]()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task
-        tasks.add(task)
-        try:
-            await proxy.serve(reader, writer)
-        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
-    proxy.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with listening(proxy.serve, tls) as port:
+        proxy.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         yield proxy
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def trusted(ca: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
 
 
 @dataclass
@@ -142,12 +110,9 @@ class Trip:
             port = int(address.partition(":")[2])
             self.proxy.names |= {"api.acme.example": port}
             self.monkeypatch.setenv(self.variable, self.proxy.url.replace("://", f"://{self.login}"))
-            client = Client()
-            try:
-                request = Request(url=f"{scheme}://api.acme.example/info?token=query-canary", headers={"X-Key": KEY})
+            request = Request(url=f"{scheme}://api.acme.example/info?token=query-canary", headers={"X-Key": KEY})
+            async with aclosing(Client()) as client:
                 return await client.send(request, within)
-            finally:
-                await client.aclose()
 
     def fail(self, script: Script = EMPTY_LIST, within: timedelta = LATER) -> str:
         with pytest.raises(RequestFailedError) as caught:
@@ -312,26 +277,13 @@ def test_a_vendor_that_fails_behind_a_proxy(script: Script, said: str, https: Tr
 
 def test_a_handshake_that_hangs_behind_a_proxy_is_hung_up(https: Trip) -> None:
     async def send() -> str:
-        left = asyncio.Event()
-
-        async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            with contextlib.suppress(ConnectionError):
-                while await reader.read(65_536):
-                    pass
-            writer.close()
-            left.set()
-
-        mute = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
-        names = {"api.acme.example": mute.sockets[0].getsockname()[1]}
-        async with serving(Proxy(names)) as proxy:
+        async with mute() as (port, left), serving(Proxy({"api.acme.example": port})) as proxy:
             https.monkeypatch.setenv("HTTPS_PROXY", proxy.url)
-            client = Client()
-            with pytest.raises(RequestFailedError) as caught:
-                await client.send(Request(url="https://api.acme.example"), SOON)
-            async with asyncio.timeout(LATER.total_seconds()):
-                await left.wait()
-            await client.aclose()
-        mute.close()
+            async with aclosing(Client()) as client:
+                with pytest.raises(RequestFailedError) as caught:
+                    await client.send(Request(url="https://api.acme.example"), SOON)
+                async with asyncio.timeout(LATER.total_seconds()):
+                    await left.wait()
         return caught.value.detail
 
     assert asyncio.run(send()) == "no TLS handshake with https://api.acme.example within 500ms"

@@ -7,7 +7,6 @@ import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 import httpx
@@ -20,7 +19,7 @@ from budgetd.http import Answer, Client, Request, RequestFailedError
 from budgetd.store.notices import Outcome
 from budgetd_rules.polls import Cause
 from budgetd_rules.rule import Level
-from serving import Script, Vendor, hang, say, tls_of, vendor
+from serving import Script, Vendor, hang, listening, mute, say, tls_of, vendor
 
 KEY: Final = "canary-2c81f09e44"
 PASSWORD: Final = "canary-p@ss:word"
@@ -94,25 +93,9 @@ class Socks:
 
 @contextlib.asynccontextmanager
 async def serving(proxy: Socks) -> AsyncIterator[Socks]:
-    tasks = set[asyncio.Task[None]]()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task
-        tasks.add(task)
-        with contextlib.suppress(asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
-            await proxy.serve(reader, writer)
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    proxy.place = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with listening(proxy.serve) as port:
+        proxy.place = f"127.0.0.1:{port}"
         yield proxy
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @dataclass
@@ -135,13 +118,9 @@ class Trip:
             scheme, _, address = self.vendor.url.partition("://")
             self.proxy.names["api.acme.example"] = int(address.partition(":")[2])
             self.monkeypatch.setenv(self.variable, f"{self.scheme}://{self.login}{self.proxy.place}")
-            client = Client()
-            try:
-                return await client.send(
-                    Request(url=f"{scheme}://api.acme.example/info", headers={"X-Key": KEY}), within
-                )
-            finally:
-                await client.aclose()
+            request = Request(url=f"{scheme}://api.acme.example/info", headers={"X-Key": KEY})
+            async with contextlib.aclosing(Client()) as client:
+                return await client.send(request, within)
 
     def fail(self, script: Script | None = None, within: timedelta = LATER) -> str:
         with pytest.raises(RequestFailedError) as caught:
@@ -152,15 +131,8 @@ class Trip:
         return caught.value.detail.replace(f"socks5://{self.proxy.place}", "PROXY")
 
 
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA()
-
-
 @pytest.fixture
-def https(ca: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trip:
-    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+def https(ca: trustme.CA, trusted: None, monkeypatch: pytest.MonkeyPatch) -> Trip:
     return Trip(monkeypatch, tls_of(ca.issue_cert("api.acme.example")))
 
 
@@ -269,27 +241,14 @@ def test_a_vendor_that_hangs_behind_it(https: Trip) -> None:
 @pytest.mark.parametrize("in_tls", [False, True], ids=["in its greeting", "in the handshake with the vendor"])
 def test_one_that_hangs_is_hung_up(in_tls: bool, https: Trip) -> None:
     async def send() -> None:
-        left = asyncio.Event()
-
-        async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            with contextlib.suppress(ConnectionError):
-                while await reader.read(65_536):
-                    pass
-            writer.close()
-            left.set()
-
-        mute = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
-        port = mute.sockets[0].getsockname()[1]
-        async with serving(Socks({"api.acme.example": port})) as proxy:
+        async with mute() as (port, left), serving(Socks({"api.acme.example": port})) as proxy:
             place = proxy.place if in_tls else f"127.0.0.1:{port}"
             https.monkeypatch.setenv("HTTPS_PROXY", f"socks5://{place}")
-            client = Client()
-            with pytest.raises(RequestFailedError):
-                await client.send(Request(url="https://api.acme.example"), SOON)
-            async with asyncio.timeout(LATER.total_seconds()):
-                await left.wait()
-            await client.aclose()
-        mute.close()
+            async with contextlib.aclosing(Client()) as client:
+                with pytest.raises(RequestFailedError):
+                    await client.send(Request(url="https://api.acme.example"), SOON)
+                async with asyncio.timeout(LATER.total_seconds()):
+                    await left.wait()
 
     asyncio.run(send())
 
