@@ -1,4 +1,4 @@
-"""The command: verbs in `app`, what they print in `tables`. An error is one line, and an exit code that says which."""
+"""The command line: commands are in `app`, printing in `tables`. An error is one line, and an exit code."""
 
 import functools
 import gc
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from typer import TyperException
 
 INTERRUPTED: Final = 130
-"""As a shell has it: 128, and the number of SIGINT."""
+"""The shell's convention: 128 plus the number of SIGINT."""
 
 
 def main() -> None:
-    """Whatever is wrong is told in lines of its own, never in a traceback."""
+    """Prints errors as plain lines, never as a traceback."""
     try:
         _open_streams()
         sys.exit(_run())
@@ -29,9 +29,9 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except OSError as error:
-        if not isinstance(error, BrokenPipeError):  # who reads through a pipe may have enough, as `head` does
+        if not isinstance(error, BrokenPipeError):  # the reader of a pipe may close it early, as `head` does
             print(f"{error.filename or 'the output'}: {error.strerror}", file=sys.stderr)
-        # What is still to be flushed has nowhere to go.
+        # The rest of the output can't be flushed to stdout any more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
 
@@ -43,7 +43,7 @@ def _run() -> int:
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()
-    except Abort:  # Ctrl-C or the end of the input, at a question
+    except Abort:  # Ctrl-C, or end of input, at a prompt
         print("\ngiven up; nothing is done", file=sys.stderr)
         return 1
     except TyperException as error:
@@ -53,9 +53,9 @@ def _run() -> int:
 
 
 def _open_streams() -> None:
-    """A closed one is opened on nothing, or the next file would take its place.
+    """Opens closed standard streams on /dev/null, or the next opened file would take their descriptors.
 
-    What the terminal's encoding has no sign for is shown as its code.
+    Characters that the encoding of the terminal lacks are printed as escapes.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         stream = getattr(sys, name)
@@ -67,21 +67,21 @@ def _open_streams() -> None:
 
 
 def _line_of(error: "TyperException") -> str:
-    """What is wrong with the words, and where the right ones are; the help itself, where there were no words."""
+    """A usage error with a pointer to `--help`; the help itself if no arguments were given."""
     said = error.format_message()
     if "\n" in said:
         return said
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "budgetd"
-    # Typer has pydantic read what was typed.
+    # Typer parses values with pydantic, which adds this prefix.
     return f"{said.replace('Value error, ', '').rstrip('.')}: see `{command} --help`"
 
 
 @functools.cache
 def _load() -> Callable[..., int | None]:
-    """All modules stay to the end, so none is searched for garbage: that would be a quarter of the time to start."""
+    """Imports with garbage collection off: modules are never freed, and collecting takes a quarter of the start-up."""
     gc.disable()
-    from budgetd.cli.app import app  # noqa: PLC0415 - after this module, so that `--help` alone stays quick
+    from budgetd.cli.app import app  # noqa: PLC0415 - with the garbage collector off
 
     gc.freeze()
     gc.enable()

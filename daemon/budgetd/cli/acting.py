@@ -1,4 +1,4 @@
-"""`act`: what the vendor lets a person start. Asked before it is sent, sent once, and recorded."""
+"""`act`: starts an action that a vendor offers. It is confirmed first, sent once, and recorded."""
 
 import asyncio
 import sys
@@ -41,17 +41,17 @@ LONGEST_SECRET = 4096
 
 def start_action(
     account: Annotated[
-        str | None, typer.Argument(metavar="ACCOUNT", help="An account. Without it: what has been started so far.")
+        str | None, typer.Argument(metavar="ACCOUNT", help="The account. Without it: list what was started so far.")
     ] = None,
     action: Annotated[
-        str | None, typer.Argument(metavar="ACTION", help="What to start. Without it: what can be.")
+        str | None, typer.Argument(metavar="ACTION", help="The action. Without it: list the possible ones.")
     ] = None,
-    args: Annotated[list[str] | None, typer.Argument(metavar="NAME=VALUE", help="What it needs.")] = None,
-    is_sure: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    args: Annotated[list[str] | None, typer.Argument(metavar="NAME=VALUE", help="The arguments of the action.")] = None,
+    is_sure: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Start something at a vendor: a payment link, a voucher. It asks first, is never repeated, and is recorded."""
+    """Start an action at a vendor, such as a payment link. Asks first, sends it once, and records it."""
     if account is None:
         _list_started(load_outline(config), as_json)
         return
@@ -106,11 +106,11 @@ def _report(action: Action, acted: Acted, *, as_json: bool) -> None:
             print(f"{label}: {text}")
 
 
-# --- what a person gives
+# --- arguments
 
 
 def _gather(action: Action, given: Sequence[str]) -> dict[str, str]:
-    """A secret one stands in no process list: it comes from a file (NAME=@FILE), or is asked for."""
+    """Secret arguments must not appear in process lists: they come from a file (NAME=@FILE) or a prompt."""
     pairs = read_pairs(given)
     for name, arg in action.args.items():
         value = pairs.get(name)

@@ -1,4 +1,4 @@
-"""The verbs. Each reads the config, does one thing, and prints it: for people, or as JSON for scripts."""
+"""The commands. Each reads the config, does one thing, and prints the result as text or as JSON."""
 
 import asyncio
 import logging
@@ -52,7 +52,7 @@ app = typer.Typer(
     help="Watches the credits, quotas and subscriptions you buy, and tells you once before they run out.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    # Boxes would have a column for the types that Python gives what is typed.
+    # Rich help would add a column with Python's type names.
     rich_markup_mode=None,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -81,16 +81,18 @@ def _root(
     log.set_up("warning")
 
 
-# First in `--help`, as it is in life.
+# First in `--help`, because it is the first command to run.
 app.command()(init)
 
 
 @app.command()
 def run(
     config: ConfigOption = None,
-    log_level: Annotated[LogLevel, typer.Option(help="How much to log, on standard error.")] = LogLevel.INFO,
+    log_level: Annotated[
+        LogLevel, typer.Option(help="The least severe level to log, on standard error.")
+    ] = LogLevel.INFO,
 ) -> None:
-    """Run the service: poll, judge and tell, until SIGTERM or SIGINT. SIGHUP reads the config anew."""
+    """Run the service until SIGTERM or SIGINT. SIGHUP reloads the config."""
     log.set_up(log_level)
     plan = make_plan(load(config))
     for warning in warnings(plan.outline):
@@ -105,11 +107,11 @@ async def _serve(plan: Plan, load_again: Callable[[], Plan]) -> None:
 
 @app.command()
 def check(config: ConfigOption = None) -> None:
-    """Check the config and its secrets. Prints a line for each problem; exits with 78 where there is one."""
+    """Check the config and its secrets. Prints one line for each problem; exits with 78 if there is one."""
     plan = make_plan(load(config))
     for program in programs(plan.outline):
         print(program)
-    Client()  # so that proxies and authorities of the environment which can't be used are said here
+    Client()  # reports proxies and certificate authorities of the environment that can't be used
     config_, rules = plan.outline.config, plan.outline.ruleset.rules.keys()
     keys = {name: key_of(one.source, config_.file.accounts[name]) for name, one in plan.scheduled.items()}
     for warning in [*warnings(plan.outline), *twins(plan.outline, load_identities(config_.state), keys)]:
@@ -125,12 +127,12 @@ def check(config: ConfigOption = None) -> None:
 @app.command()
 def poll(
     accounts: Annotated[
-        list[str] | None, typer.Argument(metavar="ACCOUNT", help="Only these; else all that are enabled.")
+        list[str] | None, typer.Argument(metavar="ACCOUNT", help="The accounts to poll. Default: all that are enabled.")
     ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Poll once and print what the vendors say. Stores nothing, tells no one; exits with 1 where a poll failed."""
+    """Poll once and print the readings. Stores nothing, sends no messages; exits with 1 if a poll failed."""
     outline, now = load_outline(config), read_clock()
     sources = make_sources(outline, require_accounts(accounts or [], outline) or outline.accounts)
     polls = asyncio.run(_poll_all(sources.values(), now))
@@ -157,13 +159,13 @@ app.command()(episodes)
 
 
 def demo() -> None:
-    """Watch it work, in under a minute. Four vendors on loopback, a real webhook and a real mailbox."""
-    from budgetd.demo.story import run_demo  # noqa: PLC0415 - its servers are of no use to the other verbs
+    """Watch budgetd work, in under a minute, with four simulated vendors, a webhook and a mailbox."""
+    from budgetd.demo.story import run_demo  # noqa: PLC0415 - only this command needs its servers
 
     run_demo(print)
 
 
-# After those above, in the order of `--help`, which has the groups last.
+# `--help` lists groups of commands last.
 app.command()(explain)
 app.command()(history)
 app.command()(ack)

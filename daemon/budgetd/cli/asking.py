@@ -1,4 +1,4 @@
-"""Questions to a person at a terminal. Secrets are not echoed; without a terminal nothing is ever asked."""
+"""Prompts at a terminal. Secrets are not echoed; without a terminal nothing is asked."""
 
 import getpass
 import sys
@@ -15,13 +15,13 @@ def is_terminal() -> bool:
 
 
 def ask(question: str, default: str | None = None) -> str:
-    """Until something is said, where there is no default."""
+    """Without a default, asks until the answer is not empty."""
     said: str = typer.prompt(question, default=default, show_default=bool(default))
     return said.strip()
 
 
 def ask_until(question: str, read: Callable[[str], T], default: str | None = None, *, secret: bool = False) -> T:
-    """Until it makes sense: `read` raises ValueError for what does not."""
+    """Asks until the answer is valid: `read` raises ValueError for an invalid one."""
     while True:
         said = ask_secret(question) if secret else ask(question, default)
         try:
@@ -31,7 +31,7 @@ def ask_until(question: str, read: Callable[[str], T], default: str | None = Non
 
 
 def ask_secret(question: str) -> str:
-    """Nothing may be said as well. The echo is off before the question is shown: a key may be pasted at once."""
+    """The answer may be empty. The echo is off before the prompt appears, as a key may be pasted right away."""
     try:
         return getpass.getpass(f"{question}: ").strip()
     except (EOFError, KeyboardInterrupt) as error:
@@ -43,7 +43,7 @@ def confirm(question: str, *, default: bool = True) -> bool:
 
 
 def choose(question: str, choices: Mapping[str, str]) -> str:
-    """One of the keys, each a letter that the word after it begins with."""
+    """Asks for one of the keys, each the first letter of its word."""
     words = ", ".join(choices.values())
 
     def read(said: str) -> str:

@@ -29,10 +29,11 @@ def channels_test(
     name: Annotated[str, typer.Argument(metavar="CHANNEL", help="The channel's name.")],
     config: ConfigOption = None,
     which: Annotated[
-        Sample | None, typer.Option("--sample", help="Send a made-up message of this kind, in the channel's own words.")
+        Sample | None,
+        typer.Option("--sample", help="Send a sample message of this kind, with the channel's templates."),
     ] = None,
 ) -> None:
-    """Send a real message through a channel. Shows what the service said; exits with 1 where it failed."""
+    """Send a real message through a channel. Shows what the service answered; exits with 1 if it failed."""
     outline = load_outline(config)
     require_channel(name, outline)
     url, template = make_channel(outline, name)
@@ -43,7 +44,7 @@ def channels_test(
 
 
 def send_test(name: str, url: Secret) -> str:
-    """How it went. Raises BudgetdError where it did not."""
+    """Describes how it was sent. Raises BudgetdError if it failed."""
     return _send(Channel(name, url), _greeting(name))
 
 

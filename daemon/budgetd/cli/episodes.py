@@ -22,13 +22,13 @@ _STYLES: Final[Mapping[Level, str]] = {Level.CRITICAL: "bold red", Level.WARNING
 
 def episodes(
     episode: Annotated[
-        str | None, typer.Argument(metavar="EPISODE", help="An id, or how it begins: show that one whole.")
+        str | None, typer.Argument(metavar="EPISODE", help="An episode to show in full: its id, or the first letters.")
     ] = None,
     config: ConfigOption = None,
-    ended_too: Annotated[bool, typer.Option("--all", help="Ended ones too.")] = False,
+    ended_too: Annotated[bool, typer.Option("--all", help="Include those that have ended.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the open episodes, or show one whole. What happened, whom it was told, and in which words."""
+    """List the open episodes, or show one in full: its changes, and the messages sent about them."""
     outline, now = load_outline(config), read_clock()
     db = database.open_for_reading(outline.config.state)
     found = load_episodes(db, episode, outline.ruleset.accounts, now, ended_too=ended_too) if db else ()
@@ -60,7 +60,7 @@ def tell_episodes(page: Page, episodes: Iterable[EpisodeStatus]) -> None:
 
 
 def tell_course(page: Page, one: EpisodeStatus) -> None:
-    """One episode whole: what happened, whom it was told, and in which words."""
+    """One episode in full: its changes, the channels that were told, and the text sent."""
     tell_episodes(page, [one])
     for change in one.changes:
         values = ", ".join(f"{name} {show(value)}" for name, value in change.values.items())

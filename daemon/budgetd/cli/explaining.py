@@ -1,4 +1,4 @@
-"""`explain` and `history`: why something was told or was not, and what was read. Both only look."""
+"""`explain` and `history`: why a message was or was not sent, and past readings. Both only read the database."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -41,12 +41,12 @@ def explain(
     rule: Annotated[str, typer.Argument(metavar="RULE", help="The rule's name.")],
     account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's name.")],
     meter: Annotated[
-        str | None, typer.Argument(metavar="METER", help="Only this meter, or family of meters; patterns work.")
+        str | None, typer.Argument(metavar="METER", help="A meter, a family of meters, or a pattern. Default: all.")
     ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show why a rule tells something of an account, or nothing. Every question, and its answer of now."""
+    """Show why a rule does or does not send messages about an account: each of its checks, as it is now."""
     outline, now = load_outline(config), read_clock()
     require_rule(rule, outline)
     _require_account(account, outline)
@@ -68,18 +68,18 @@ def explain(
 
 
 def _worth_showing(explained: tuple[Explanation, ...]) -> tuple[Explanation, ...]:
-    """The meters that the rule watches or remembers; where it watches none, all, so that each says what kept it out."""
+    """The meters that the rule watches or remembers; if none, all of them, each with the reason it is not watched."""
     return tuple(one for one in explained if one.is_watched or one.before) or explained
 
 
 def _require_account(account: str, outline: Outline) -> None:
-    """One that is enabled, or budgetd itself."""
+    """An enabled account, or budgetd's own."""
     if account != OWN_NAME:
         require_accounts([account], outline)
 
 
 def _load(outline: Outline, rule: str, account: str, now: datetime) -> tuple[Stored | None, Known]:
-    """All of it in one snapshot."""
+    """Reads everything in one database snapshot."""
     db = database.open_for_reading(outline.config.state)
     if db is None:
         return None, Known()
@@ -110,7 +110,7 @@ def _escalations(notices: Iterable[OwedNotice]) -> Iterator[Escalation]:
 
 
 def _kinds(outline: Outline, rule: str, account: str, known: Known) -> dict[str, Kind]:
-    """meter -> kind: all that were read, what the rule remembers, and the provider's that were never read."""
+    """meter -> kind: those read, those that the rule remembers, and those of the provider never read so far."""
     provided = _provided(outline, account)
     kinds = {meter: view.reading.kind for meter, view in known.views.items()}
     for key in known.watches:
@@ -121,7 +121,7 @@ def _kinds(outline: Outline, rule: str, account: str, known: Known) -> dict[str,
 
 
 def _provided(outline: Outline, account: str) -> dict[str, tuple[Kind, str]]:
-    """meter, or family of meters -> kind and unit."""
+    """meter, or family of meters -> its kind and unit."""
     if account == OWN_NAME:
         return dict.fromkeys(own_meters(outline.routing.group_wait), (Kind.CONNECTION, ""))
     provider = outline.providers[outline.config.file.accounts[account].provider]
@@ -144,11 +144,11 @@ def _only(meter: str, kinds: Mapping[str, Kind], account: Account) -> dict[str, 
 def history(
     account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's name.")],
     meter: Annotated[str, typer.Argument(metavar="METER", help="The meter's name.")],
-    since: Annotated[str, typer.Option(metavar="LENGTH", help="From so long ago on: 12h, 7d, 4w.")] = "7d",
+    since: Annotated[str, typer.Option(metavar="LENGTH", help="How far back to go, such as 12h, 7d or 4w.")] = "7d",
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what was read of a meter. Readings that were the same stand in one line, from the first to the last."""
+    """Show the past readings of a meter. Equal readings in a row share one line, from the first to the last."""
     outline, now = load_outline(config), read_clock()
     if account not in outline.config.file.accounts:
         _require_account(account, outline)

@@ -1,4 +1,4 @@
-"""How explanations and histories are told to people: from what was read, over each gate, to who hears of it."""
+"""Prints explanations and histories: what was read, the result of each gate, and which channels are told."""
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
@@ -60,7 +60,7 @@ def tell_explanation(page: Page, one: Explanation, stored: Stored | None) -> Non
 
 
 def tell_left_out(page: Page, others: Sequence[Explanation]) -> None:
-    """The meters that the rule does not watch, a line each."""
+    """One line for each meter that the rule does not watch."""
     for one in others:
         why = "; ".join(line for gate in one.gates for line in _refusals(gate))
         page.say(f"not watched: {harmless(one.key.meter)}: {why}", "dim")
@@ -134,7 +134,7 @@ def _answer(page: Page, answer: Answer, question: str, why: str, depth: int) -> 
 
 
 def _condition(page: Page, condition: Condition, depth: int, *, is_whole: bool = False) -> None:
-    """The parts, each with what it comes to; what has none, with the values that it reads."""
+    """The parts of a condition, each with its result; a part without parts, with the values that it reads."""
     values = ", ".join(f"{name} {page.show(value)}" for name, value in condition.values.items())
     if not is_whole:
         _part(page, condition, values if not condition.parts else "", depth)
@@ -154,7 +154,7 @@ def _part(page: Page, condition: Condition, values: str, depth: int) -> None:
         page.say(f"  {'':<{_WIDEST}}  {'  ' * depth}{text}", "dim")
 
 
-# --- what comes of it
+# --- results
 
 
 def _outcome(page: Page, one: Explanation) -> None:
@@ -214,7 +214,7 @@ def _notices(page: Page, notices: Iterable[OwedNotice]) -> None:
 
 
 def headline_at_end(spell: Spell, key: MeterKey, kind: Kind | None) -> Value:
-    """As it was at the end of the stretch: it may be derived, and days are counted."""
+    """Derived at the end of the stretch, because derived fields and day counts depend on the time."""
     if kind is None:
         return UNKNOWN
     reading = Reading(key=key, kind=kind, unit="", as_of=spell.until_at, fields=spell.fields)
@@ -222,7 +222,7 @@ def headline_at_end(spell: Spell, key: MeterKey, kind: Kind | None) -> Value:
 
 
 def _refusals(gate: Gate) -> list[str]:
-    """What said no, in the words of the innermost gate."""
+    """The reason of the innermost gate that said no."""
     if gate.answer is not Answer.NO:
         return []
     inner = [line for part in gate.parts for line in _refusals(part)]

@@ -1,4 +1,4 @@
-"""The account of a first config: which vendor, by which name, with which key; and one poll, to see that it works."""
+"""Asks `init`'s questions about the account: vendor, name and key; then polls once to try it."""
 
 import asyncio
 import re
@@ -26,13 +26,13 @@ from budgetd_rules.own_account import OWN_NAME
 from budgetd_rules.polls import Poll
 
 FEW = 15
-"""So many vendors are listed at once."""
+"""How many vendors are listed at once."""
 
 Try = Callable[[AccountDraft], Outline]
 
 
 def begin_account(wish: Wish, providers: Mapping[str, Provider], taken: Collection[str], folder: Path) -> AccountDraft:
-    """What was given and, where a person is there, answered. Raises UsageError with all that is missing else."""
+    """The account from options and, at a terminal, from questions. Raises UsageError that names all that is missing."""
     if not wish.asks:
         _require_enough(wish, providers)
     provider = _choose_provider(wish, providers)
@@ -93,7 +93,7 @@ def _choose_provider(wish: Wish, providers: Mapping[str, Provider]) -> Provider:
 
 
 def find_providers(said: str, listed: Sequence[str], providers: Mapping[str, Provider]) -> list[str]:
-    """By its number in the list that was shown last, by its name, or by a part of its name or title."""
+    """Finds a vendor by its number in the list last shown, its name, or a part of its name or title."""
     if said == "?":
         return sorted(providers)
     if said.isdigit() and 0 < int(said) <= len(listed):
@@ -155,16 +155,16 @@ def _read_params(wish: Wish, provider: Provider, account: str) -> dict[str, str 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """The account as it is to be written, and what a poll read of it."""
+    """The account to be written, and the readings of its poll."""
 
     account: AccountDraft
     views: tuple[View, ...] = ()
     identity: str | None = None
-    """The vendor's own id of it, if a poll found one."""
+    """The vendor's own id of the account, if a poll found one."""
 
 
 def try_account(wish: Wish, account: AccountDraft, outline_of: Try) -> Tried:
-    """Polled until it works, or until the person has it written anyway. Raises BudgetdError, and then nothing is."""
+    """Polls until it works or the user chooses to write it anyway. Raises BudgetdError to write nothing."""
     if not wish.polls:
         return Tried(account=account)
     while True:
@@ -186,7 +186,7 @@ def try_account(wish: Wish, account: AccountDraft, outline_of: Try) -> Tried:
 
 
 def _poll(account: AccountDraft, outline_of: Try) -> tuple[str, Tried]:
-    """What is wrong, or nothing; and what was read, which is shown."""
+    """Polls and prints the readings. Returns them with the problem, if there is one."""
     try:
         outline = outline_of(account)
         source = make_sources(outline, [account.name])[account.name]

@@ -1,4 +1,4 @@
-"""The channel of a first config: where to tell, and a real message to see that it arrives."""
+"""Asks `init`'s questions about the channel: its URL, and whether to send a test message."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -17,7 +17,7 @@ _QUESTION = f"Where to tell you: an Apprise URL, such as a Slack webhook (not sh
 
 
 def settle_channel(wish: Wish, taken: Collection[str], folder: Path) -> ChannelDraft | None:
-    """None where there is to be none yet. Raises BudgetdError."""
+    """Returns None if no channel is wanted yet. Raises BudgetdError."""
     if not (wish.asks or wish.channel.is_given):
         return None
     names = [wish.channel_name] if wish.channel_name else ["ops", *(f"ops-{number}" for number in range(2, 999))]
@@ -42,7 +42,7 @@ def _ask_url(file: str) -> Kept | None:
 
 
 def _is_usable(wish: Wish, name: str, kept: Kept, folder: Path) -> bool:
-    """Whether it is to be written: it is right and, if that was wished, a message went through."""
+    """Whether to write the channel: it is valid, and the test message, if wanted, was sent."""
     if kept.source.credential is not None:
         return True
     try:

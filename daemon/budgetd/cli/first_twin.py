@@ -1,4 +1,4 @@
-"""Whether the account that is added is one that is there already: then all would be told twice."""
+"""Detects that an added account is already in the config: its messages would all be sent twice."""
 
 from collections.abc import Hashable, Iterator
 from dataclasses import replace
@@ -13,7 +13,7 @@ from budgetd.same_as import find_twins, key_of
 
 
 def settle_twin(wish: Wish, tried: Tried, outline: Outline) -> Tried:
-    """With `same_as`, and then without rules of its own, where it is one and the person agrees."""
+    """Sets `same_as`, and drops the proposed rules, if it is the same account and the user agrees."""
     name = tried.account.name
     identities = {**load_identities(outline.config.state), name: tried.identity}
     first = find_twins(outline.accounts, identities, dict(_keys(outline, name))).get(name)
@@ -27,7 +27,7 @@ def settle_twin(wish: Wish, tried: Tried, outline: Outline) -> Tried:
 
 
 def _keys(outline: Outline, added: str) -> Iterator[tuple[str, Hashable]]:
-    """Of the accounts at the same vendor; those whose secrets are not at hand can't be compared."""
+    """Accounts at the same vendor. Those whose secrets can't be read here can't be compared."""
     for name, account in outline.accounts.items():
         if account.provider == outline.accounts[added].provider:
             try:

@@ -1,4 +1,4 @@
-"""`ack`, `silence` and `holds`: what not to tell. They append to the store; a running daemon acts on it in a second."""
+"""`ack`, `silence` and `holds`: what to hold back. They write to the database; the service acts within a second."""
 
 import getpass
 from collections.abc import Iterable
@@ -37,20 +37,20 @@ from budgetd_rules.polls import CONNECTION
 from budgetd_rules.sanitizing import harmless
 from budgetd_rules.wording import moment
 
-holds_app: Final = typer.Typer(help="List the acks and silences, or end one.", no_args_is_help=True)
+holds_app: Final = typer.Typer(help="List acks and silences, or end one.", no_args_is_help=True)
 
-CommentOption = Annotated[str, typer.Option("--comment", "-m", metavar="TEXT", help="Why; shown with it.")]
+CommentOption = Annotated[str, typer.Option("--comment", "-m", metavar="TEXT", help="The reason, to be shown with it.")]
 
 
 def ack(
-    episode: Annotated[str, typer.Argument(metavar="EPISODE", help="An open episode's id, or how it begins.")],
+    episode: Annotated[str, typer.Argument(metavar="EPISODE", help="The id of an open episode, or its first letters.")],
     until: Annotated[
         str, typer.Option(metavar="WHEN", help="`resolved`, `worse`, or a date such as 2026-12-24 or 2026-12-24T08:00.")
     ] = "resolved",
     comment: CommentOption = "",
     config: ConfigOption = None,
 ) -> None:
-    """Say "I know" of an episode: no reminders, no escalation. Worse and over are still told."""
+    """Acknowledge an episode: no more reminders or escalation. You still hear when it worsens or is over."""
     outline, now = load_outline(config), read_clock()
     with appendable(outline) as db:
         acked = _open_episode(db, episode, outline, now)
@@ -70,7 +70,7 @@ def ack(
 
 
 def _open_episode(db: Store, named: str, outline: Outline, now: datetime) -> Episode:
-    """The only one whose id begins so."""
+    """The only open episode whose id begins with `named`. Raises UsageError."""
     accounts = outline.ruleset.accounts
     found = [one.episode for one in load_episodes(db, named, accounts, now, ended_too=True)]
     open_ones = [episode for episode in found if episode.ended_at is None]
@@ -86,9 +86,9 @@ def _open_episode(db: Store, named: str, outline: Outline, now: datetime) -> Epi
 
 
 def silence(
-    how_long: Annotated[str, typer.Option("--for", metavar="LENGTH", help="For how long, such as 4h or 2d.")],
+    how_long: Annotated[str, typer.Option("--for", metavar="LENGTH", help="How long, such as 4h or 2d.")],
     rule: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only this rule; a pattern works too, as in the next two.")
+        str | None, typer.Option(metavar="NAME", help="Only this rule, or pattern of names; so too below.")
     ] = None,
     account: Annotated[str | None, typer.Option(metavar="NAME", help="Only this account.")] = None,
     meter: Annotated[str | None, typer.Option(metavar="NAME", help="Only this meter.")] = None,
@@ -98,7 +98,7 @@ def silence(
     comment: CommentOption = "",
     config: ConfigOption = None,
 ) -> None:
-    """Tell nothing of what matches for a while. What is bad after it is told then."""
+    """Hold back all messages that match, for a while. What is still bad afterwards is sent then."""
     outline, now = load_outline(config), read_clock()
     labels = read_pairs(label or [], "--label")
     if rule is None and account is None and meter is None and not labels:
@@ -132,11 +132,11 @@ def silence(
 
 @holds_app.command("list")
 def list_holds(
-    ended_too: Annotated[bool, typer.Option("--all", help="Ended ones too.")] = False,
+    ended_too: Annotated[bool, typer.Option("--all", help="Include those that have ended.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the acks and silences that are active."""
+    """List the active acks and silences."""
     outline, now = load_outline(config), read_clock()
     db = database.open_for_reading(outline.config.state)
     found = holds.load_holds(db, now, ended_too=ended_too) if db else []
@@ -150,7 +150,7 @@ def list_holds(
 
 @holds_app.command("end")
 def end_hold(
-    hold: Annotated[str, typer.Argument(metavar="ID", help="Its id; `budgetd holds list` shows it.")],
+    hold: Annotated[str, typer.Argument(metavar="ID", help="Its id, as `budgetd holds list` shows it.")],
     config: ConfigOption = None,
 ) -> None:
     """End an ack or a silence now."""
@@ -180,7 +180,7 @@ def _matcher(hold: Hold) -> str:
 
 
 def appendable(outline: Outline, *, makes: bool = False) -> Store:
-    """`makes`: where there is none yet, as what is written is worth something before the daemon has run."""
+    """`makes`: creates the database if the service has not done so yet."""
     if makes:
         database.make(outline.config.state)
     db = database.open_for_appending(outline.config.state)
@@ -198,7 +198,7 @@ def who() -> str:
 
 
 def _date(text: str, zone: ZoneInfo, now: datetime) -> datetime:
-    """In the config's zone; a day alone is its first moment."""
+    """In the config's time zone; a date without a time is its midnight."""
     try:
         given = datetime.fromisoformat(text)
     except ValueError as error:
@@ -210,5 +210,5 @@ def _date(text: str, zone: ZoneInfo, now: datetime) -> datetime:
 
 
 def _is_pattern(given: str) -> bool:
-    """It may match what is still to come; a name has to be one of the config's."""
+    """Patterns may match names that do not exist yet; a plain name has to be in the config."""
     return any(mark in given for mark in "*?[")

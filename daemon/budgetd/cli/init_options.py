@@ -1,4 +1,4 @@
-"""What was asked of `init` by options, so that it works without a question; and what of it is missing then."""
+"""The options of `init`, which answer its questions in advance."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from budgetd.errors import UsageError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretWish:
-    """Where an option says that a secret comes from: at most one of them is given. `option` is how they begin."""
+    """The source of a secret, from options of which at most one may be given. `option` is their common prefix."""
 
     option: str
     env: str | None = None
@@ -27,7 +27,7 @@ class SecretWish:
         return self.stdin or any(part is not None for part in (self.env, self.file, self.credential))
 
     def kept(self, file: str) -> Kept | None:
-        """With a literal one from standard input, for which the file is. Raises UsageError."""
+        """`file` is where to keep a secret that is read from standard input. Raises UsageError."""
         if not self.is_given:
             return None
         named = {"env": self.env, "file": self.file, "credential": self.credential}
@@ -46,7 +46,7 @@ class SecretWish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """All options of `init`. `asks`: whether a person is there to be asked for the rest."""
+    """All options of `init`. `asks`: whether to ask for the rest at the terminal."""
 
     asks: bool
     provider: str | None
@@ -72,7 +72,7 @@ def read_params(given: Sequence[str]) -> dict[str, str]:
 
 
 def keep_param(name: str, value: str) -> Kept:
-    """A secret one, which other processes must not see on our command line. Raises UsageError."""
+    """A secret param: only a reference, as other processes can read command lines. Raises UsageError."""
     try:
         source = read_reference(value)
     except ValueError as error:
@@ -83,6 +83,6 @@ def keep_param(name: str, value: str) -> Kept:
 
 
 def _one_line(error: ValueError) -> str:
-    """What pydantic says of one wrong part, without what was given."""
+    """Pydantic's message without the input, which may be a secret."""
     found = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
     return found.removeprefix("Value error, ")

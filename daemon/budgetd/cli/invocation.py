@@ -27,7 +27,7 @@ ConfigOption = Annotated[
         "--config",
         "-c",
         metavar="FILE",
-        help="The config; else $BUDGETD_CONFIG, /etc/budgetd/config.toml, or config.toml in your own config folder.",
+        help="Default: $BUDGETD_CONFIG, /etc/budgetd/config.toml, or config.toml in your user config folder.",
     ),
 ]
 WIDTH_OF_A_PIPE: Final = 200
@@ -35,7 +35,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for script
 
 
 class Verb(TyperCommand):
-    """A command whose help calls what is to be typed by its name: that a name is a `<str>` is Python's own affair."""
+    """A command whose help shows each option's metavar alone, without Python's name of its type."""
 
     def collect_usage_pieces(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # what typer passes
         return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]

@@ -1,4 +1,4 @@
-"""The page that is printed on, and how tables lie on it: in columns, or where those are too wide, each row as lines."""
+"""The layout of what is printed: the page, and tables in columns, or a block of lines a row if they are too wide."""
 
 from datetime import datetime, tzinfo
 from typing import Final
@@ -13,7 +13,7 @@ from budgetd_rules.values import Value
 from budgetd_rules.wording import moment, show
 
 _GAP: Final = 3
-# A column narrower than this, and than what is in it, breaks words until nobody can read them.
+# Below this width, words in a column are broken until they are unreadable.
 _NARROWEST: Final = 10
 
 

@@ -15,12 +15,12 @@ from budgetd_rules.sanitizing import harmless
 from budgetd_rules.values import UNKNOWN
 from budgetd_rules.wording import describe
 
-# Of a list's meters that are more than so many, one fewer is shown: a vendor may have hundreds of prices.
+# The most meters of one list to show; of a longer list, one fewer. A vendor may have hundreds of prices.
 _MANY: Final = 4
 
 
 def tell_poll(page: Page, poll: Poll, views: Sequence[View]) -> None:
-    """Every field that is known, in the order of the kind; of many meters of one list the first."""
+    """All known fields, in the order of the kind; of a long list of meters only the first."""
     page.say(f"{poll.account} ({poll.provider})", "bold")
     table = make_table("meter", "kind", "field", "value")
     for view, more in _shorten(views):
@@ -45,7 +45,7 @@ def _tell_outages(page: Page, outages: Iterable[Outage]) -> None:
 def tell_accounts(
     page: Page, accounts: Iterable[tuple[AccountStatus, str | None, Sequence[View]]], episodes: Iterable[EpisodeStatus]
 ) -> None:
-    """Each with the account that it is the same as, if any; a meter with an episode is always shown."""
+    """Each row has the account's `same_as`, if any. A meter with an open episode is always shown."""
     alarming = {one.episode.key.of_meter for one in episodes}
     table = make_table("account", "last poll", "meter", "state")
     for account, same_as, views in accounts:
@@ -60,7 +60,7 @@ def tell_accounts(
             as_last = "last" if view.headline is UNKNOWN else "as last"
             stale = f", {as_last} read {page.when(view.reading.as_of)}" if view.stale else ""
             meter = harmless(view.key.meter)
-            # Its name stands beside it already.
+            # The meter's name is in the column before.
             state = describe(view, page.zone, page.now).removeprefix(meter).lstrip(": ")
             table.add_row(name, polled, meter, state + stale)
             name = polled = ""
@@ -74,7 +74,7 @@ def tell_accounts(
 
 
 def _shorten(views: Sequence[View], kept: Collection[MeterKey] = ()) -> Iterator[tuple[View, int]]:
-    """Each view to show, and 0; in place of those that a long list leaves out, the first of them and how many."""
+    """Pairs of a view to show and 0; where a long list is cut, the first view left out and how many there are."""
     sizes = Counter(family(view.key.meter) for view in views)
     shown: Counter[str] = Counter()
     left_out: dict[str, list[View]] = {}

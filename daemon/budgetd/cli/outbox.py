@@ -1,4 +1,4 @@
-"""`outbox`: what is still to be told, and what could not be. Its requests are appended; a running daemon takes them."""
+"""`outbox`: notices that wait, are held, or are dead. Requests are written to the database for the service."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -28,7 +28,7 @@ from budgetd_rules.notices import NoticeState
 from budgetd_rules.sanitizing import harmless, one_line
 
 outbox_app: Final = typer.Typer(
-    help="List what is still to be told, or could not be.",
+    help="List notices that wait or could not be delivered; retry or drop them.",
     invoke_without_command=True,
 )
 _LAST: Final = timedelta(days=7)
@@ -39,22 +39,23 @@ _STATE_STYLES: Final[Mapping[NoticeState, str]] = {
     NoticeState.WAITING: "yellow",
 }
 
-ChannelOption = Annotated[
-    str | None, typer.Option("--channel", metavar="NAME", help="All that is owed to this channel.")
-]
+ChannelOption = Annotated[str | None, typer.Option("--channel", metavar="NAME", help="All notices of this channel.")]
 NoticesArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="ID", help="Notices, by an id or how it begins; an episode's has all.")
+    list[str] | None,
+    typer.Argument(
+        metavar="ID", help="Notices: an id, or its first letters; an episode's id means all of its notices."
+    ),
 ]
 
 
 @outbox_app.callback()
 def outbox(
     context: typer.Context,
-    settled_too: Annotated[bool, typer.Option("--all", help="Also what was settled in the last seven days.")] = False,
+    settled_too: Annotated[bool, typer.Option("--all", help="Include those settled in the last seven days.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List what is still to be told, and what could not be."""
+    """List notices that wait or could not be delivered."""
     if context.invoked_subcommand is not None:
         return
     outline, now = load_outline(config), read_clock()
@@ -72,10 +73,10 @@ def outbox(
 def retry(
     notices: NoticesArgument = None,
     channel: ChannelOption = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that is dead, and all channels.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All dead notices, and all channels.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Try again now. What is dead is owed again, and a failing channel does not wait until its pause is over."""
+    """Send again now. Dead notices become due again, and a failing channel does not wait for its pause to end."""
     outline, now = load_outline(config), read_clock()
     if sum([bool(notices), channel is not None, everything]) != 1:
         raise UsageError("give the ids of notices, --channel NAME or --all; `budgetd outbox` lists them")
@@ -100,10 +101,10 @@ def drop(
     notices: NoticesArgument = None,
     channel: ChannelOption = None,
     comment: CommentOption = "",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Give notices up. They are told no more, and are kept with your name and comment."""
+    """Give up on notices. They are not sent any more, but kept on record with your name and comment."""
     outline, now = load_outline(config), read_clock()
     if bool(notices) == (channel is not None):
         raise UsageError("give the ids of notices, or --channel NAME; `budgetd outbox` lists them")
@@ -123,7 +124,7 @@ def _drop(entry: OutboxEntry, now: datetime, comment: str) -> Request:
 
 
 def _named(entries: Sequence[OutboxEntry], notices: Sequence[str], channel: str | None) -> list[OutboxEntry]:
-    """Those of the channel, or those of the ids; all, where neither is given."""
+    """The notices of the channel, or those with the ids; all of them if neither is given."""
     if not notices:
         return [entry for entry in entries if channel in (None, entry.channel)]
     found: dict[str, OutboxEntry] = {}
@@ -139,7 +140,7 @@ def _named(entries: Sequence[OutboxEntry], notices: Sequence[str], channel: str 
 
 
 def _is_whole(given: str, notice: str) -> bool:
-    """A notice's own id, or that of its change or episode."""
+    """Whether `given` is the full id of the notice, or of its change or episode."""
     return notice == given or notice.startswith((f"{given}.", f"{given}@"))
 
 
@@ -155,7 +156,7 @@ def _tell_entries(page: Page, entries: Iterable[OutboxEntry]) -> None:
         state = Text(one.state, _STATE_STYLES.get(one.state, ""))
         next_ = page.when(one.next_try_at) if one.next_try_at else ""
         why = one.reason or one.last_error or ("only if nobody acks" if one.delay and one.next_try_at else "")
-        # As it stands: ids in it are there to be typed.
+        # Not escaped: ids in it have to be typed as they are.
         told = Text(one_line(why, _LONGEST_WHY))
         table.add_row(one.id, _what(one), state, page.when(one.since), str(one.tries), next_, told)
     print_table(page.console, table)

@@ -1,4 +1,4 @@
-"""`probe`: one account polled once, and where each value of it came from."""
+"""`probe`: polls one account once, and shows where each value came from."""
 
 import asyncio
 from collections.abc import Iterator
@@ -43,10 +43,9 @@ def probe(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Poll an account once and show where each value came from. Stores nothing, tells no one.
+    """Poll an account once and show where each value came from. Stores nothing, sends no messages.
 
-    Header names, and fields of the body that nothing reads, are shown by their names alone. Exits with 1 where the
-    poll failed.
+    Of headers, and of fields in the body that nothing reads, only the names are shown. Exits with 1 if the poll failed.
     """
     outline, now = load_outline(config), read_clock()
     sources = make_sources(outline, require_accounts([account], outline))
@@ -124,7 +123,7 @@ def _where(value: ValueSeen) -> str:
 
 
 def _list_rows(one: ListSeen) -> Iterator[tuple[str, str, str]]:
-    """The list, and what was read of its items."""
+    """The list, and which fields were read from its items."""
     items = "not there" if one.items is None else "1 item" if one.items == 1 else f"{one.items} items"
     yield f"{one.meter}/…", items, " ".join(one.place.split())
     for text, count in one.parts.items() if one.items else ():

@@ -1,4 +1,4 @@
-"""`providers`: the vendors that budgetd knows, the user's own among them, and the first draft of one more."""
+"""`providers`: lists the known vendors, including the user's own, and drafts a file for another one."""
 
 import re
 import sys
@@ -42,7 +42,7 @@ class _ListByDefault(TyperGroup):
 
 
 providers_app = typer.Typer(
-    help="List the providers, show what one measures, or draft one.\n\n"
+    help="List the providers, show the meters of one, or draft one.\n\n"
     "`budgetd providers cekura` is short for `budgetd providers list cekura`.",
     cls=_ListByDefault,
 )
@@ -50,11 +50,13 @@ providers_app = typer.Typer(
 
 @providers_app.command("list")
 def list_providers(
-    name: Annotated[str | None, typer.Argument(metavar="PROVIDER", help="Only this one.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="PROVIDER", help="The provider to show in full. Default: list all.")
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the providers and what each one measures. It needs no config; your own are in providers.d beside it."""
+    """List the providers and their meters. Needs no config; your own providers are in providers.d beside it."""
     shelf = load_shelf(_own_folder(config))
     if name is not None and name not in shelf.problems:
         require_known([name], list(shelf.providers), "provider", "`budgetd providers` lists them")
@@ -76,7 +78,7 @@ def list_providers(
 def _own_folder(config: Path | None) -> Path | None:
     try:
         return own_providers(find_config(config))
-    except ConfigError:  # there is none, so that nobody has put anything beside it
+    except ConfigError:  # without a config there is no folder beside it
         return None
 
 
@@ -109,7 +111,7 @@ def _tell_provider(page: Page, one: Provider) -> None:
 
 
 def _name(meter: Meter) -> str:
-    """One that fans out stands for several: `schedule/…`."""
+    """A meter made for each item of a list is shown as `schedule/…`."""
     return f"{meter.name}/…" if meter.each else meter.name
 
 
@@ -128,19 +130,21 @@ def _tell_own(page: Page, shelf: Shelf, shown: list[Provider]) -> None:
 
 @providers_app.command("new")
 def new_provider(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it in the config.")],
-    sample: Annotated[str, typer.Option("--from-json", metavar="FILE", help="A sample answer; - for standard input.")],
-    url: Annotated[str | None, typer.Option(metavar="URL", help="The address that was asked for it.")] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name to use in the config.")],
+    sample: Annotated[
+        str, typer.Option("--from-json", metavar="FILE", help="A file with a sample answer; - for standard input.")
+    ],
+    url: Annotated[str | None, typer.Option(metavar="URL", help="The URL that returned the sample.")] = None,
     header: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The header that carries the key, if not Authorization: Bearer.")
+        str | None, typer.Option(metavar="NAME", help="The header for the key. Default: Authorization: Bearer.")
     ] = None,
     out: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Else providers.d/NAME.toml beside the config; - prints it.")
+        str | None, typer.Option(metavar="FILE", help="Default: providers.d/NAME.toml beside the config; - prints it.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Draft a provider file from a sample answer. It guesses by names, and says what it guessed."""
+    """Draft a provider file from a sample answer. Guesses from field names, and prints its guesses."""
     file = _new_file(name, out, config)
     if file:
         require_free(file, force=force)

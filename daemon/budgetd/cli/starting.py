@@ -1,4 +1,4 @@
-"""`init`: a first config, from a few questions or from options alone, and tried before it is written."""
+"""`init`: writes a first config, from a few questions or from options alone, and tries it before writing."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -23,42 +23,48 @@ from budgetd.errors import BudgetdError, UsageError
 from budgetd.planning import make_channel, make_outline, make_sources
 from budgetd_rules.wording import show
 
-_Name = Annotated[str | None, typer.Option(metavar="NAME", help="The vendor; `budgetd providers` lists them.")]
+_Name = Annotated[str | None, typer.Option(metavar="NAME", help="The vendor, as listed by `budgetd providers`.")]
 
 
 def init(
     provider: _Name = None,
     account: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The account's name; else that of the vendor.")
+        str | None, typer.Option(metavar="NAME", help="The account's name. Default: the vendor's.")
     ] = None,
-    key_env: Annotated[str | None, typer.Option(metavar="VARIABLE", help="The key is in this variable.")] = None,
-    key_file: Annotated[str | None, typer.Option(metavar="PATH", help="The key is in this file.")] = None,
-    key_credential: Annotated[str | None, typer.Option(metavar="NAME", help="The key is a systemd credential.")] = None,
-    key_stdin: Annotated[bool, typer.Option("--key-stdin", help="The key is standard input's first line.")] = False,
-    param: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="What else the vendor wants.")] = None,
-    base_url: Annotated[str | None, typer.Option(metavar="URL", help="Another address for the vendor's API.")] = None,
-    channel_name: Annotated[str | None, typer.Option(metavar="NAME", help="The channel's name; else ops.")] = None,
+    key_env: Annotated[
+        str | None, typer.Option(metavar="VARIABLE", help="Environment variable that holds the key.")
+    ] = None,
+    key_file: Annotated[str | None, typer.Option(metavar="PATH", help="File that holds the key.")] = None,
+    key_credential: Annotated[
+        str | None, typer.Option(metavar="NAME", help="systemd credential that holds the key.")
+    ] = None,
+    key_stdin: Annotated[
+        bool, typer.Option("--key-stdin", help="Read the key from the first line of standard input.")
+    ] = False,
+    param: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="What else the vendor needs.")] = None,
+    base_url: Annotated[str | None, typer.Option(metavar="URL", help="Another base URL for the vendor's API.")] = None,
+    channel_name: Annotated[str | None, typer.Option(metavar="NAME", help="The channel's name. Default: ops.")] = None,
     channel_env: Annotated[
-        str | None, typer.Option(metavar="VARIABLE", help="Its Apprise URL is in this variable.")
+        str | None, typer.Option(metavar="VARIABLE", help="Environment variable that holds its Apprise URL.")
     ] = None,
-    channel_file: Annotated[str | None, typer.Option(metavar="PATH", help="Its Apprise URL is in this file.")] = None,
+    channel_file: Annotated[str | None, typer.Option(metavar="PATH", help="File that holds its Apprise URL.")] = None,
     channel_credential: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Its URL is a systemd credential.")
+        str | None, typer.Option(metavar="NAME", help="systemd credential that holds its Apprise URL.")
     ] = None,
     channel_stdin: Annotated[
-        bool, typer.Option("--channel-stdin", help="Its URL is standard input's next line.")
+        bool, typer.Option("--channel-stdin", help="Read its URL from the next line of standard input.")
     ] = False,
     send: Annotated[bool, typer.Option("--send-test", help="Send a test message through the channel.")] = False,
-    no_poll: Annotated[bool, typer.Option("--no-poll", help="Do not try the key.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a config that is there.")] = False,
-    add: Annotated[bool, typer.Option("--add", help="Add an account at the end of the config that is there.")] = False,
+    no_poll: Annotated[bool, typer.Option("--no-poll", help="Do not poll to try the key.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask no questions.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing config.")] = False,
+    add: Annotated[bool, typer.Option("--add", help="Add an account to an existing config.")] = False,
     config: ConfigOption = None,
 ) -> None:
     """Write a first config. It asks for a vendor, a key and a channel, polls once, and proposes rules.
 
-    Keys and URLs go into files of their own that nobody else can read, or stay where they are. What options say is not
-    asked; with --yes, or without a terminal, nothing is.
+    Keys and URLs that you type are written to separate files that nobody else can read. Options answer questions in
+    advance; with --yes, or without a terminal, no questions are asked.
     """
     wish = Wish(
         asks=is_terminal() and not yes,
@@ -141,13 +147,13 @@ class _Start:
             raise
         for path in [self._target, *written]:
             print(f"{path}: written")
-        # A credential is there only in the service.
+        # Only the service can read systemd credentials.
         if self._wish.polls and not any(one.source.credential for one in kept):
             self._read_again(account, channel)
         self._tell_next()
 
     def _read_again(self, account: AccountDraft, channel: ChannelDraft | None) -> None:
-        """What was written anyway says now what is wrong with it. Raises ConfigError."""
+        """Reports what is wrong with a config that was written anyway. Raises ConfigError."""
         outline = make_outline(load_config(self._target))
         make_sources(outline, [account.name])
         if channel:

@@ -43,7 +43,7 @@ class _Standing:
 
 
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Show the accounts, open episodes and channels. As last read by the daemon; nothing is polled."""
+    """Show the accounts, open episodes and channels. Reads what the service recorded; polls nothing."""
     outline, now = load_outline(config), read_clock()
     standing = _load(outline, now)
     if as_json:
@@ -77,7 +77,7 @@ def _load(outline: Outline, now: datetime) -> _Standing:
 
 
 def _in_trouble(ourselves: AccountStatus | None) -> AccountStatus | None:
-    """budgetd itself, which is shown only with what fails."""
+    """budgetd's own account, reduced to the meters that fail; None if none does."""
     failing = tuple(one for one in ourselves.readings if one.number("failures") != 0) if ourselves else ()
     return replace(ourselves, readings=failing) if ourselves and failing else None
 
@@ -130,7 +130,7 @@ def _tell_channels(
     quiet: Mapping[str, datetime],
     coming: Mapping[str, Mapping[Report, datetime]],
 ) -> None:
-    """`quiet` has those that are quiet now, and until when; `coming` those with appointments."""
+    """`quiet`: the end of the quiet hours of channels now in them; `coming`: their next digests and drills."""
     table = make_table("channel", "last success", "waiting", "held", "dead", "last error")
     if coming:
         table.add_column("next")

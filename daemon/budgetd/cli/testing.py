@@ -1,4 +1,4 @@
-"""`test`: runs rule tests. Exit code 1 where one failed, 78 where a file makes no sense."""
+"""`test`: runs rule tests. The exit code is 1 if one failed, 78 if a file is invalid."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +16,7 @@ def run_tests(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="TOML files of rule tests.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Run rule tests: what would be told of a course of readings. See docs/testing-rules.md."""
+    """Run rule tests: which messages a series of readings would cause. See docs/testing-rules.md."""
     results = [run_case(case) for case in _load(files)]
     failed = [result for result in results if result.differences]
     if as_json:
@@ -31,7 +31,7 @@ def run_tests(
 
 
 def _load(files: list[Path]) -> list[Case]:
-    """All files are read before one is run, and all that is wrong with them is said at once."""
+    """Reads all files before any test runs, so that all problems are reported at once."""
     cases: list[Case] = []
     problems: list[str] = []
     for path in files:
