@@ -1,4 +1,4 @@
-"""Jobs: what fails in one is logged and ends no other, and it is counted how often it was the database."""
+"""Jobs: an error in one is logged and does not stop the others. Failures of the database are counted."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 class Jobs:
-    """`store_trouble`: since when the database failed, and how. Nothing can be written down of that while it lasts."""
+    """`store_trouble`: since when and how the database has failed. It is kept here until it can be written again."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
@@ -27,7 +27,7 @@ class Jobs:
         return asyncio.create_task(job(), name=name)
 
     async def run(self, name: str, work: Awaitable[None]) -> bool:
-        """Whether it worked. What fails is logged, once for each new reason, and tried again by whoever wakes next."""
+        """Returns whether it worked. A failure is logged once for each new reason; the next wake-up tries again."""
         try:
             await work
         except Exception as error:  # noqa: BLE001 - a bug in one job must not end the others; it is logged
@@ -43,7 +43,7 @@ class Jobs:
         said = f"{type(error).__name__}: {error}"
         if self._last_errors.get(name) != said:
             self._last_errors[name] = said
-            known = isinstance(error, BudgetdError)  # what a person can mend needs no traceback
+            known = isinstance(error, BudgetdError)  # errors that a user can fix need no traceback
             extra = {"job": name, "error": error} if known else {"job": name}
             logger.error("job failed", extra=extra, exc_info=None if known else error)
 
@@ -52,7 +52,7 @@ class Jobs:
             logger.info("job works again", extra={"job": name})
 
     def note_broken(self, broken: Mapping[str, Exception]) -> None:
-        """The accounts that can't be judged: each of them is tried at every judgement."""
+        """Logs which accounts can't be judged, and which can be again. All are tried at every judgement."""
         for account, error in broken.items():
             self.failed(f"judge {account}", error)
         for account in self._broken - broken.keys():
@@ -60,5 +60,5 @@ class Jobs:
         self._broken = {*broken}
 
     def forgive_store(self) -> None:
-        """Its failures so far have been told."""
+        """Resets the count once the failures have been recorded."""
         self.store_failures, self.store_trouble = 0, ""

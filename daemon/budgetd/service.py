@@ -1,9 +1,9 @@
-"""The service: four rooms that wake each other, APScheduler as their metronome, signals, and an ordered stop.
+"""The service: four loops ("rooms") that wake each other, their timer, signals, and an orderly stop.
 
     collect --finished--> record --recorded--> judge --owed--> deliver
 
-Each room is a loop that sleeps until something wakes it. The rooms meet in SQLite alone; waking only saves waiting.
-APScheduler wakes them by the clock: collect and deliver each second, judge each minute.
+Each room sleeps until something wakes it. Rooms share data only through SQLite; waking each other just saves time.
+APScheduler wakes them too: collect, record and deliver each second, judge each minute.
 """
 
 import asyncio
@@ -34,11 +34,11 @@ logger = logging.getLogger(__name__)
 TICK: Final = timedelta(seconds=1)
 JUDGE_EVERY: Final = timedelta(minutes=1)
 PULSE: Final = timedelta(seconds=10)
-# The first polls have been made by then, and the heartbeat is not late.
+# By then the first polls have been made, and the heartbeat is not late yet.
 FIRST_HEARTBEAT: Final = timedelta(seconds=10)
-# Between two beats of it wall clock and monotonic clock may drift apart by this much; more means the clock was set.
+# The wall clock and the monotonic clock may drift apart by this much; more means that the clock was set.
 CLOCK_STEP: Final = timedelta(seconds=30)
-# What is still in flight after this is cut off, and stays unknown. A database that another process holds adds its
+# Sends still in flight after this are cut off, and their outcome stays unknown. A locked database may add its
 # BUSY_TIMEOUT; systemd waits longer than both together (TimeoutStopSec).
 STOP_WITHIN: Final = timedelta(seconds=4)
 
@@ -48,21 +48,21 @@ def utc_now() -> datetime:
 
 
 class Service:
-    """Runs what `wiring` built, until it is told to stop."""
+    """Runs what `wiring` built, until it is stopped."""
 
     def __init__(
         self, wired: Wired, clock: Callable[[], datetime] = utc_now, load: Callable[[], Plan] | None = None
     ) -> None:
-        """`load` reads the config anew, for SIGHUP; it raises ConfigError."""
+        """`load` reads the config again on SIGHUP. It raises ConfigError."""
         self._wired, self._clock = wired, clock
         self._reloads = Reloads(wired, load) if load else None
         self._wakes = {name: asyncio.Event() for name in ("collect", "record", "judge", "deliver")}
-        # A shift is the time under one config: a stop ends it, or the next config.
+        # A shift is the time under one config; a stop or a new config ends it.
         self._shift_ends = asyncio.Event()
         self._next: Plan | None = None
         self._jobs = Jobs(clock)
         self._progress: dict[str, float] = {}
-        # From when on what is late is our fault: a start, a shift, or a clock that was set.
+        # Lateness counts only from here on: from a start, a new config, or a clock that was set.
         self._sends_since = self._polls_since = clock()
         self._collector = wired.collector(self._jobs.spawn, self._wakes["record"].set)
         self._outbox = wired.outbox(self._jobs.spawn, self._wake_after_sending)
@@ -71,7 +71,7 @@ class Service:
         )
 
     async def run(self) -> None:
-        """Shift after shift, until one ends without a next config."""
+        """Runs one shift after another, until one ends without a new config."""
         self._catch_signals()
         self._start_metronome()
         pulse = asyncio.create_task(self._feel_pulse())
@@ -87,7 +87,7 @@ class Service:
         logger.info("stopped")
 
     async def _begin(self) -> None:
-        """Judges what is stored by the config of now. Raises StoreError."""
+        """Judges the stored readings under the current config. Raises StoreError."""
         wired, now = self._wired, self._clock()
         await wired.worker.run(troubles.begin, wired.db, list(wired.channels), now)
         await self._judge(judge_all, now)
@@ -95,14 +95,14 @@ class Service:
         self._polls_since = now
 
     async def _begin_in_time(self) -> None:
-        """Waits for a database that can't be written just now: without it the rooms could do nothing either."""
+        """Retries while the database can't be written: the rooms could do nothing without it."""
         while not await self._jobs.run("new config", self._begin()):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._shift_ends.wait(), TICK.total_seconds())
                 return
 
     async def _shift(self) -> None:
-        """1. start the rooms  2. say ready  3. wait for a signal  4. stop in order."""
+        """1. start the rooms  2. report ready  3. wait for a signal  4. stop in order."""
         rooms = [
             asyncio.create_task(self._room("collect", self._collect)),
             asyncio.create_task(self._room("record", self._record)),
@@ -128,24 +128,24 @@ class Service:
         self._shift_ends.clear()
 
     async def reload(self) -> None:
-        """Reads the config anew; one that is wrong is reported, and the old one stays."""
+        """Reads and checks the whole config first. An invalid one is reported, and the old one stays."""
         if self._reloads is None:
             return
         plan = await self._reloads.read(self._clock())
         if plan is None:
             self._wakes["judge"].set()
-        elif self._next or not self._shift_ends.is_set():  # else it stops
+        elif self._next or not self._shift_ends.is_set():  # otherwise the service is stopping
             self._next = plan
             self._shift_ends.set()
 
     def stop(self) -> None:
-        """Asks for an orderly stop; `run` returns when it is done."""
+        """Requests an orderly stop; `run` returns when it is done."""
         self._next = None
         self._shift_ends.set()
 
     async def _stop_in_order(self, rooms: Iterable[asyncio.Task[None]]) -> None:
-        """1. every room ends what it is at  2. what was polled is recorded  3. the sends in flight may end; another
-        config does not wait for them.
+        """1. every room finishes its work  2. finished polls are recorded  3. sends in flight may finish; a new config
+        does not wait for them.
         """
         try:
             async with asyncio.timeout(STOP_WITHIN.total_seconds()):
@@ -187,7 +187,7 @@ class Service:
         await self._judge(judge_due, now)
 
     async def _note_store(self, now: datetime) -> None:
-        """That writes failed can be told only once they work again: it has begun and is over, which is one message."""
+        """Failed writes can be recorded only once writing works again: as begun and over, which makes one message."""
         wired, detail = self._wired, f"{self._jobs.store_failures} failures {self._jobs.store_trouble}"
         await wired.worker.run(troubles.note_store, wired.db, self._jobs.store_failures, detail, now)
         await self._judge(judge_due, now)
@@ -219,12 +219,12 @@ class Service:
         self._scheduler.start()
 
     async def _wake(self, *rooms: str) -> None:
-        """A coroutine, because APScheduler calls everything else in a thread, and the rooms sleep in the loop's."""
+        """A coroutine, because APScheduler runs plain functions in other threads, and the events belong to the loop."""
         for name in rooms:
             self._wakes[name].set()
 
     async def _feel_pulse(self) -> None:
-        """Monotonic, because APScheduler's times are wall clock: after a step back it would sleep until they come."""
+        """Sleeps by the monotonic clock: APScheduler uses the wall clock, and would oversleep if that is set back."""
         offset = self._wall_offset()
         wanted = systemd.watchdog_interval()
         every = min(PULSE, wanted / 2) if wanted else PULSE
@@ -242,7 +242,7 @@ class Service:
 
     async def _plan_anew(self) -> None:
         for job in self._scheduler.get_jobs():
-            job.modify(next_run_time=utc_now())  # the scheduler's own clock is the machine's
+            job.modify(next_run_time=utc_now())  # the scheduler reads the real clock, not ours
         await self._plan()
         self._sends_since = self._polls_since = self._clock()
         self._wakes["judge"].set()
@@ -253,13 +253,13 @@ class Service:
         await self._outbox.plan(now)
 
     async def _feed_watchdog(self) -> None:
-        """Only while the store answers and every room has moved lately."""
+        """Notifies systemd only while the database answers and every room makes progress."""
         await self._wired.worker.run(check, self._wired.db)
         if self._stuck() is None:
             systemd.notify("WATCHDOG=1")
 
     def _stuck(self) -> str | None:
-        """A room that has not moved lately."""
+        """The name of a room without recent progress, or None."""
         limit = time.monotonic() - 2 * JUDGE_EVERY.total_seconds()
         return next((name for name, moved in self._progress.items() if moved <= limit), None)
 
@@ -279,7 +279,7 @@ class Service:
         loop.add_signal_handler(signal.SIGHUP, lambda: self._jobs.spawn("reload", self.reload()))
 
     def _on_signal(self, caught: signal.Signals) -> None:
-        """The first asks for an orderly stop; the second is not caught any more, and ends the process at once."""
+        """The first signal requests an orderly stop; the second is not caught, and ends the process at once."""
         self.stop()
         loop = asyncio.get_running_loop()
         for one in (signal.SIGTERM, signal.SIGINT):

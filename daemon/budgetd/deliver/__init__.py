@@ -1,1 +1,1 @@
-"""From notices to people."""
+"""Delivery: from notices in the database to messages in channels."""

@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TIMEOUT: Final = timedelta(seconds=30)
-# Each socket operation gives up before we do, so that a send that hangs ends by itself and frees its channel. Only a
-# service that trickles its answer lets none of them give up.
+# Socket operations time out before the send does, so that a hanging send ends by itself and frees its channel, unless
+# the service keeps trickling bytes.
 SOCKET_TIMEOUT: Final = 10.0
 
-# Characters. To take more of it apart costs Apprise more than their square: half a minute for 2,000 lines.
+# Characters. Apprise takes more than quadratic time to parse Markdown: half a minute for 2,000 lines.
 _LONGEST_MARKDOWN: Final = 15_000
-# Slack takes 150 characters and 3,000, and each & becomes five.
+# Slack's limits are 150 and 3,000 characters, and each & counts as five.
 _LONGEST_HEADER: Final = 120
 _LONGEST_SECTION: Final = 3000
 
-# The reasons of a failure reach the results only from this level on; they go nowhere else, for they hold URLs.
+# At this level Apprise adds the reasons of a failure to its results. They go nowhere else, because they contain URLs.
 _log: Final = logging.getLogger("apprise")
 _log.setLevel(logging.DEBUG)
 _log.propagate = False
@@ -56,7 +56,7 @@ _FORMATS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
-    """A message as one channel sends it. `words` is its body for people who look it up later."""
+    """A message as one channel sends it. `words` is the body to store, for `episodes`."""
 
     title: str
     body: str
@@ -66,7 +66,7 @@ class Letter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """How a send went; `error` is what the service said, without secrets."""
+    """The result of a send. `error` is the service's message, without secrets."""
 
     outcome: Outcome
     took: timedelta
@@ -74,11 +74,11 @@ class Sent:
 
 
 def url_problem(url: Secret) -> str | None:
-    """What is wrong with a channel's URL, or nothing."""
+    """What is wrong with a channel's URL, or None."""
     service = Apprise()
     if not service.add(url.reveal()):
         return "Apprise does not accept this URL; its wiki lists the form of each service's"
-    # A service counts its own targets: the channels of a Slack URL, the phones of an SMS one.
+    # The length of a service is its number of targets: rooms of a Slack URL, phones of an SMS URL.
     targets = sum(len(one) for one in service)
     if targets != 1:
         return f"names {targets} targets; give each target a channel of its own, so that each has its own receipt"
@@ -86,20 +86,20 @@ def url_problem(url: Secret) -> str | None:
 
 
 def format_of(url: Secret) -> Format:
-    """What the service takes: what its URL says (`?format=text`), else what it would rather have."""
+    """The format that the URL asks for (`?format=text`), or the one that the service prefers."""
     return _FORMATS[_service(url)[0].resolve_format()]
 
 
 def _service(url: Secret) -> Apprise:
-    # With a time limit of its own, Apprise sends from a pool of few threads: channels that hang would hold up the
-    # others, and a stop.
+    # With its own time limit, Apprise would send from a small thread pool, where hanging channels delay the others
+    # and the stop.
     service = Apprise(asset=AppriseAsset(service_timeout=0, app_id="budgetd", app_desc="budgetd"))
     service.add(url.reveal())
     return service
 
 
 class Channel:
-    """Sends one message at a time. Its words may change between two of them: `template`."""
+    """Sends one message at a time. `template` may be replaced between two of them."""
 
     def __init__(
         self, name: str, url: Secret, timeout: timedelta = TIMEOUT, template: "Template | None" = None
@@ -113,24 +113,24 @@ class Channel:
         service.socket_connect_timeout = min(service.socket_connect_timeout, SOCKET_TIMEOUT)
         service.socket_read_timeout = min(service.socket_read_timeout, SOCKET_TIMEOUT)
         service.retry = 0
-        # Mail would wait 5.5 s between two messages; the outbox groups and paces them already.
+        # Otherwise mail waits 5.5 s between messages; the outbox already groups and paces them.
         service.request_rate_per_sec = 0
-        # A text that is too long would be refused, each time anew: Discord takes 2,000 characters, a phone 160.
+        # A text that is too long would be refused at every attempt: Discord takes 2,000 characters, an SMS 160.
         service.overflow_mode = OverflowMode.SPLIT
-        if getattr(service, "use_blocks", False):  # of Slack, whose blocks take less than Apprise believes
+        if getattr(service, "use_blocks", False):  # Slack, whose blocks hold less than Apprise assumes
             service.title_maxlen, service.body_maxlen = _LONGEST_HEADER, _LONGEST_SECTION
         self._has_titles, self._longest = service.title_maxlen > 0, service.body_maxlen
         self.format = _FORMATS[service.resolve_format()]
 
     @property
     def is_busy(self) -> bool:
-        """Past a time-out too, until the service lets go: what was given up may arrive as long as that."""
+        """True even after a time-out, until the send has really ended: until then the message may still arrive."""
         return self._sending is not None and not self._sending.done()
 
     async def write(self, message: Message) -> Letter:
-        """The message in the channel's format and words. Its template may fail: the message never does.
+        """The message in the channel's format, with its template. If the template fails, the built-in text is used.
 
-        A template is of changes: a digest or a drill, which tells none, has the built-in words.
+        Templates are for changes; digests and drills always have the built-in text.
         """
         body = write(message.blocks, self.format)
         if self.template is None or not message.entries:
@@ -157,14 +157,14 @@ class Channel:
             return Sent(outcome=Outcome.UNKNOWN, took=took, error=f"no answer within {took.total_seconds():.0f} s")
 
     def _notify(self, letter: Letter) -> Sent:
-        """To the first piece that fails."""
+        """Sends the pieces in order, until one fails."""
         started = time.monotonic()
         pieces = _pieces(letter.body) if self.format is Format.MARKDOWN else [letter.body]
         error, outcome = None, Outcome.OK
         for number, piece in enumerate(pieces, 1):
             title = letter.title if len(pieces) == 1 else f"{letter.title} [{number}/{len(pieces)}]"
             if entries := self._say(title, piece, letter.level):
-                # Of a text in several pieces, some may have arrived.
+                # If the text was split, some pieces may have arrived.
                 is_whole = len(letter.title) + len(letter.body) <= self._longest and len(pieces) == 1
                 outcome = outcome_of(entries) if is_whole else Outcome.UNKNOWN
                 error = said(entries, self._secrets)
@@ -172,9 +172,9 @@ class Channel:
         return Sent(outcome=outcome, took=timedelta(seconds=time.monotonic() - started), error=error)
 
     def _say(self, title: str, body: str, level: Level | None) -> list[LogEntry]:
-        """What Apprise has logged of it, where it failed."""
+        """Sends one piece. Returns Apprise's log entries if it failed, else nothing."""
         result = self._apprise.notify(
-            # Where there is no room for a title, it becomes the body's first line, as it stands.
+            # Without a title field, Apprise puts the title, unescaped, before the body.
             title=title if self._has_titles else escaped(title, self.format),
             body=body,
             notify_type=_TYPES[level],
@@ -186,7 +186,7 @@ class Channel:
 
 
 def _pieces(body: str) -> list[str]:
-    """Whole lines together, as many as Apprise takes in its stride."""
+    """Splits the body between lines, into pieces that Apprise parses quickly."""
     pieces = [""]
     for line in body.splitlines(keepends=True):
         if len(pieces[-1]) + len(line) > _LONGEST_MARKDOWN and pieces[-1]:

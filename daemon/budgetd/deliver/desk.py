@@ -75,5 +75,5 @@ class Desk:
 
 
 def goes_before(report: OwedReport, lines: Sequence[Line], failures: int) -> bool:
-    """A report comes after all else; only what the service refuses does not hold it back."""
+    """Reports are sent after all changes, except changes that the service keeps refusing."""
     return not lines or (is_singly(failures) and report.attempts < min(line.attempts for line in lines))

@@ -1,4 +1,4 @@
-"""Errands: one message each, what of the outbox goes into it, and what becomes of that once it was sent."""
+"""Errands: one message each, with the notices that it delivers and their receipts for when it was sent."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The outbox: what is owed is settled, written down as an attempt, sent, and receipted."""
+"""The outbox: settles the notices that are due, records an attempt, sends the message, and records its receipt."""
 
 import asyncio
 import logging
@@ -23,21 +23,21 @@ from budgetd_rules.routing import Routing
 
 logger = logging.getLogger(__name__)
 
-# After a start, or a sleep, no notice dies of its age before its channel was tried again for this long.
+# After a start or a sleep, no notice dies of age before its channel has been tried for this long.
 PATIENCE: Final = 2 * LONGEST_RETRY
-# Who has not looked for so long was asleep: there is a look each second.
+# A longer gap between rounds, which come each second, means that the machine was asleep.
 ASLEEP: Final = timedelta(minutes=1)
-# After a start, or a sleep, digests wait for the first polls: else they would say that nothing was read lately.
+# After a start or a sleep, digests wait for the first polls, or they would say that nothing was read lately.
 SETTLED_AFTER: Final = timedelta(minutes=1)
 RECEIPT_AGAIN: Final = timedelta(seconds=1)
 
 
-# Why a channel is not tried, although its pause is over.
+# Why a channel is not tried although its pause is over.
 STILL_HANGS: Final = "the service has not let go of an earlier send"
 
 
 class Outbox:
-    """Delivers for the channels of one config at a time. One send is in flight for each, over configs too."""
+    """Delivers to the channels of the current config. Each has at most one send in flight, even across configs."""
 
     def __init__(
         self,
@@ -58,12 +58,12 @@ class Outbox:
         self._next_report: datetime | None = None
 
     def take_over(self, channels: Mapping[str, Channel], ruleset: Ruleset, routing: Routing) -> None:
-        """Another config: what is in flight goes on, and its channel's name stays busy until it has ended."""
+        """Switches to a new config. Sends in flight go on, and their channels stay busy until they have ended."""
         self._channels, self._routing = channels, routing
         self._desk = Desk(db=self._db, worker=self._worker, channels=list(channels), ruleset=ruleset, routing=routing)
 
     async def plan(self, now: datetime) -> None:
-        """At start-up, under another config, and whenever the clock was set."""
+        """Called at start-up, for a new config, and after the clock was set."""
         if self._last_round is None or self._has_slept(now):
             self._patient_until = now + PATIENCE
         await self._worker.run(due_times.plan, self._db, self._routing.group_wait, retry_pause, now)
@@ -73,9 +73,9 @@ class Outbox:
         self._next_report = None
 
     async def deliver(self, now: datetime) -> None:
-        """1. what people asked for  2. what can't be told on its channel any more goes to another
-        3. digests and drills whose time has come are owed
-        4. a send on every channel that has something due and is free.
+        """1. carry out requests of commands  2. hand over what a channel can't be told any more
+        3. add the digests and drills that are due
+        4. start a send on every free channel that has something due.
         """
         if self._has_slept(now):
             await self.plan(now)
@@ -97,7 +97,7 @@ class Outbox:
                 self._sends[name] = self._spawn(f"send to {name}", self._send(channel, now))
 
     async def _owe_reports(self, now: datetime) -> None:
-        """Asks only once the next one's time has come."""
+        """Queries the database only when the next digest or drill is due."""
         diaries = self._routing.diaries
         if diaries and not self._is_settling(now) and (self._next_report is None or self._next_report <= now):
             await self._worker.run(reports.owe, self._db, diaries, now)
@@ -123,7 +123,7 @@ class Outbox:
             logger.log(level, "a notice is dead", extra=extra)
 
     async def finish(self, within: timedelta) -> None:
-        """Waits for the sends in flight; those that are cut off stay unknown."""
+        """Waits for the sends in flight. Those cut off keep the outcome unknown."""
         try:
             if self._sends:
                 await asyncio.wait(self._sends.values(), timeout=within.total_seconds())
@@ -132,8 +132,9 @@ class Outbox:
                 send.cancel()
 
     async def _send(self, channel: Channel, now: datetime) -> None:
-        """1. load what waits  2. settle it  3. compose with the values of now  4. write the attempt down,
-        its outcome unknown  5. send  6. write the receipt. Killed between 4 and 6, it stays unknown and is due again.
+        """1. load the waiting notices  2. settle them  3. compose a message with the current values  4. record the
+        attempt, its outcome unknown  5. send  6. record the receipt. After a crash between 4 and 6 the outcome stays
+        unknown, and the notices are due again.
         """
         name = channel.name
         try:
@@ -141,7 +142,7 @@ class Outbox:
                 await self._count_as_failed(name, STILL_HANGS, now)
             else:
                 await self._settle_and_send(channel, now)
-        except StoreError:  # before the attempt was written: nothing was sent
+        except StoreError:  # the attempt was not recorded, so nothing was sent
             raise
         except Exception as error:
             await self._count_as_failed(name, f"{BROKEN}: {type(error).__name__}", now)
@@ -150,7 +151,7 @@ class Outbox:
             del self._sends[name]
 
     async def _count_as_failed(self, name: str, error: str, now: datetime) -> None:
-        """Before the service was asked: a try of nothing, so that the channel pauses, and others are told."""
+        """Records a failed attempt without a send, so that the channel pauses and the others are told."""
         before = await self._worker.run(notices.channel_state, self._db, name)
         attempt = await self._worker.run(notices.begin, self._db, name, [], "", "", now)
         failed = Sent(outcome=Outcome.FAILED, took=timedelta(0), error=error)
@@ -172,7 +173,7 @@ class Outbox:
         await self._receipt(attempt, waiting.channel, errand, sent, now + sent.took)
 
     async def _write_or_fail(self, channel: Channel, errand: Errand) -> Letter | Sent:
-        """What can't be said counts as a try that failed: so it comes to stand alone, and in the end dies."""
+        """A message that can't be composed counts as a failed attempt, so its faulty line is isolated and dies."""
         try:
             return await channel.write(errand.compose())
         except Exception as error:
@@ -186,7 +187,7 @@ class Outbox:
         state = after_send(before, now, is_ok=is_ok)
         await self._write_receipt(attempt, sent, state, settled, now)
         extra = {"channel": before.name, "what": errand.what, "seconds": round(sent.took.total_seconds(), 3)}
-        # More may have become due while this one was under way, and how the channel fares is new.
+        # More notices may be due by now, and the state of the channel has changed.
         self._wake()
         if is_ok:
             logger.info("sent", extra=extra)
@@ -198,7 +199,7 @@ class Outbox:
     async def _write_receipt(
         self, attempt: int, sent: Sent, state: ChannelState, settled: list[Settled], now: datetime
     ) -> None:
-        """Until the store takes it: a message whose receipt is lost would be told again."""
+        """Retries until the database accepts it: without its receipt, the message would be sent again."""
         failed = False
         while True:
             try:

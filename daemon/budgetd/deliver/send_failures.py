@@ -1,7 +1,7 @@
-"""What a send that did not succeed proves, and what the service said, from the log that Apprise keeps of it.
+"""Classifies failed sends, and extracts the service's own words, from the log entries of Apprise.
 
-An entry is (level, text). Apprise never raises: why a send failed stands in these entries alone, and they hold
-whatever the service and the channel's URL held, secrets too.
+An entry is (level, text). Apprise never raises: only these entries tell why a send failed. They contain parts of the
+service's answer and of the channel's URL, secrets included.
 """
 
 import re
@@ -17,9 +17,9 @@ from budgetd_rules.sanitizing import one_line
 
 LogEntry = tuple[str, str]
 
-# What proves that nothing arrived: an answer with an error, or no connection to begin with. A mail server's refusal
-# stands in a tuple (or by recipient), a connection that never was in what urllib3 says of its retries. A gateway that
-# waited in vain for the service behind it (502, 504, and Cloudflare's 52x) knows no more than we do.
+# Proof that nothing arrived: an error response, or no connection at all. A mail server's refusal is logged as a tuple
+# (or a dict by recipient), a failed connection in urllib3's message about its retries. A gateway error (502, 504, and
+# Cloudflare's 52x) proves nothing about the service behind it.
 _REFUSED: Final = re.compile(
     r"""
     error=(?!502|504|52\d)\d{3}
@@ -36,21 +36,21 @@ _REFUSED: Final = re.compile(
 _SOCKET: Final = "Socket Exception: "
 _RESPONSE: Final = "Response Details:"
 _LOOKED_AT: Final = 10_000
-"""Characters: an answer may be a whole page, and much longer than what is shown of it."""
+"""Characters to look at: an answer may be a whole web page."""
 _LOUD: Final = frozenset({"WARNING", "ERROR", "CRITICAL"})
 
 
 def outcome_of(entries: Iterable[LogEntry]) -> Outcome:
     """Failed or unknown, for a send that did not succeed.
 
-    Quiet entries hold our own message and the service's answer, where any words may stand: they prove nothing.
+    Quiet entries prove nothing: they contain our own message and the service's answer, which may say anything.
     """
     text = "\n".join(text for level, text in entries if level in _LOUD or text.startswith(_SOCKET))
     return Outcome.FAILED if _REFUSED.search(text) else Outcome.UNKNOWN
 
 
 def said(entries: Iterable[LogEntry], secrets: Sequence[str], longest: int = 500) -> str:
-    """What Apprise says of it, then the service's own words: one line, without secrets."""
+    """Apprise's message, then the service's own words, in one line and without secrets."""
     entries = list(entries)
     loud = " ".join(dict.fromkeys(text for level, text in entries if level in _LOUD))
     own = ": ".join(dict.fromkeys(_own_words(entries)))
@@ -72,7 +72,7 @@ _TAG: Final = re.compile(r"<[^<>]*>")
 
 
 def _readable(text: str) -> str:
-    """Python's spelling of bytes and of an SMTP answer, undone: `(535, b'5.7.8 no')` is `535 5.7.8 no`."""
+    """Undoes Python's repr of bytes and of SMTP answers: `(535, b'5.7.8 no')` becomes `535 5.7.8 no`."""
     decoded = _BYTES.sub(_decoded, text)
     return _TAG.sub(" ", re.sub(r"\((\d{3}), (.*)\)", r"\1 \2", decoded, flags=re.DOTALL)).strip()
 
@@ -80,7 +80,7 @@ def _readable(text: str) -> str:
 def _decoded(spelled: re.Match[str]) -> str:
     try:
         return str(literal_eval(spelled[0]).decode(errors="replace"))
-    except (SyntaxError, ValueError):  # it only looks like Python's
+    except (SyntaxError, ValueError):  # not really the repr of bytes
         return spelled[0]
 
 
@@ -88,23 +88,23 @@ def _decoded(spelled: re.Match[str]) -> str:
 
 _SHORTEST_SECRET: Final = 8
 _SHORTEST_PASSWORD: Final = 4
-# Settings of a URL that are no secret, and of which an error may well speak.
+# Query parameters that are not secret, and useful to see in an error.
 _PUBLIC: Final = frozenset({"bcc", "cc", "format", "from", "method", "mode", "name", "overflow", "reply", "smtp", "to"})
 
 
 def secret_parts(url: Secret) -> list[str]:
-    """The pieces of a channel's URL that may be credentials: all that is long enough to be one, longest first."""
+    """All parts of a channel's URL that may be credentials, because they are long enough; longest first."""
     whole = url.reveal()
     parts = urlsplit(whole)
     settings = parse_qsl(parts.query, keep_blank_values=True)
-    # A token may stand where a host does, but has neither dots nor a port.
+    # Some URLs have a token in place of the host, but a token has neither dots nor a port.
     host = parts.netloc.rpartition("@")[2]
     public = {host.partition(":")[0]} if "." in host or ":" in host else set()
     public |= {piece for name, value in settings if name in _PUBLIC for piece in (value, *_pieces(value))}
     found = {piece for piece in _pieces(whole.partition("://")[2]) if len(piece) >= _SHORTEST_SECRET} - public
     headers = [value for name, value in settings if name[:1] in "+-: "]
     user, _, password = parts.netloc.rpartition("@")[0].partition(":")
-    # As a page that shows the request for debugging has it.
+    # The Authorization header, which a debugging page may show.
     basic = b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode() if password else ""
     found |= {text for text in (password, basic, *headers) if len(text) >= _SHORTEST_PASSWORD}
     spelled = {spelling for text in found for spelling in (text, unquote(text), quote(unquote(text), safe=""))}
@@ -142,5 +142,5 @@ _HINTS: Final[Mapping[str, str]] = {
 
 
 def hint(error: str) -> str | None:
-    """What to try, where the service's words show it."""
+    """Advice for a known error, or None."""
     return next((text for pattern, text in _HINTS.items() if re.search(pattern, error, re.IGNORECASE)), None)

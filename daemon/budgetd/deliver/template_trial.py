@@ -1,4 +1,4 @@
-"""A channel's template before it is used: read, compiled, and tried on made-up messages."""
+"""Reads and compiles a channel's templates, and tries them on sample messages."""
 
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -10,17 +10,17 @@ from budgetd.errors import TemplateError
 from budgetd_rules.formats import Format, write
 from budgetd_rules.samples import Sample, sample
 
-# Any instant will do, but the same each time.
+# Any time will do, as long as it is always the same.
 _THEN: Final = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 Problem = tuple[str, str]
-"""A key below the channel's, and what is wrong there."""
+"""A key of the channel's table, and what is wrong with it."""
 
 
 def try_template(
     table: ChannelTable, folder: Path, to: Format, zone: tzinfo
 ) -> tuple[Template | None, tuple[Problem, ...]]:
-    """The channel's template; or none, and everything that is wrong with it."""
+    """The channel's template; or None, and all problems."""
     problems: list[Problem] = []
     file = folder / table.body.file if isinstance(table.body, TemplateFile) else None
     body = table.body if isinstance(table.body, str) else None

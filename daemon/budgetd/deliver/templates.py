@@ -1,8 +1,8 @@
-"""A channel's own words: templates for its title and its body. The only module that knows Jinja.
+"""Templates for a channel's titles and bodies. The only module that knows Jinja.
 
-A template is a form that is filled in, and no program: names, conditions, and loops over what it is given, but no
-calls, assignments or macros. So it reaches nothing else and can't grow without end; its loops are counted. Whatever
-goes wrong in it is a TemplateError, with the line.
+A template may use variables, filters, conditions and loops over its data, but no calls, assignments or macros. So it
+can't reach anything else or grow without bound, and its loops are counted. Every failure is a TemplateError, with the
+line.
 """
 
 import re
@@ -31,17 +31,17 @@ from budgetd_rules.formats import Format, escaped
 from budgetd_rules.messages import Message
 
 LONGEST: Final = 20_000
-"""Characters: of a template, and of what it adds to the built-in text."""
+"""The most characters of a template, and of what it adds to the built-in text."""
 LONGEST_TITLE: Final = 250
 STEPS: Final = 20_000
-"""Rounds of all its loops together: some 20 ms, where each does little."""
+"""The most iterations of all loops together: about 20 ms, if each does little."""
 SECONDS: Final = 2.0
 
 NAMES: Final = ("title", "text", "level", "lines")
 _LINE_NAMES: Final = tuple(field.name for field in fields(Entry))
 _FORM: Final = "a template has {{ names }} with filters, {% if %} and {% for %}"
 
-# Nothing of which a few make very many: no call, assignment, macro or power.
+# No node by which a short template could make a huge text: no call, assignment, macro or power.
 _TAKEN: Final = (
     nodes.Output, nodes.TemplateData, nodes.For, nodes.If, nodes.Name, nodes.Const, nodes.List, nodes.Tuple,
     nodes.CondExpr, nodes.Filter, nodes.Test, nodes.Keyword, nodes.Getattr, nodes.Getitem, nodes.Slice, nodes.Concat,
@@ -55,28 +55,28 @@ _CALLED: Final = {
     "Mod": "%",
     "Scope": "{% autoescape %}",
 }
-# Those that give no more than they take.
+# Filters whose output is no larger than their input.
 _FILTERS: Final = (
     "abs", "capitalize", "count", "d", "default", "first", "int", "items", "last", "length", "list", "lower", "map",
     "max", "min", "reject", "rejectattr", "reverse", "round", "select", "selectattr", "sort", "string", "sum", "title",
     "trim", "truncate", "unique", "upper",
 )  # fmt: skip
-# What filling in can raise, where the values are not what the template takes them for.
+# What rendering may raise if values are not of the expected type.
 _FAILURES: Final = (
     JinjaError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
 )  # fmt: skip
 
 
 class Template:
-    """A channel's title, its body, or both. Raises TemplateError where they are no templates."""
+    """A template for the title, the body, or both. Raises TemplateError if one is invalid."""
 
     def __init__(self, *, title: str | None = None, body: str | None = None, to: Format) -> None:
-        # A title is a line of plain text, whatever format the body has.
+        # A title is one line of plain text in any format of the body.
         self._title = _compile(title, Format.TEXT) if title is not None else None
         self._body = _compile(body, to) if body is not None else None
 
     def fill(self, message: Message, text: str) -> tuple[str | None, str | None]:
-        """The title and the body, where they have a template. `text` is the built-in body, in the channel's format."""
+        """Renders the title and body that have a template. `text` is the built-in body, in the channel's format."""
         data = {
             "title": message.title,
             "text": Markup(text),  # noqa: S704 - it is escaped already
@@ -90,7 +90,7 @@ class Template:
         return title[:LONGEST_TITLE] if title else None, body
 
 
-# --- from source to form
+# --- compiling
 
 
 def _compile(source: str, to: Format) -> Jinja:
@@ -113,7 +113,7 @@ def _compile(source: str, to: Format) -> Jinja:
 
 
 def _check(tree: nodes.Template) -> None:
-    """Raises TemplateError for the first thing that no form has, or a name that nothing will ever have."""
+    """Raises TemplateError for the first construct that is not allowed, or for an unknown name."""
     found = list(tree.find_all(nodes.Node))
     for node in found:
         if not isinstance(node, _TAKEN):
@@ -154,7 +154,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         self.filters = {name: FILTERS[name] for name in _FILTERS} | {"counted": _counted, "join": _join}
 
     def call_binop(self, context: Context, operator: str, left: object, right: object) -> object:
-        """Between numbers only, so that no text is multiplied; and a vendor's decimals with a template's fractions."""
+        """Only numbers, so that no text is multiplied; as decimals, so that literals such as 0.5 fit the vendor's."""
         return super().call_binop(context, operator, _number(left), _number(right))
 
 
@@ -163,7 +163,7 @@ _NONE: Final = "what a vendor does not say is none: ask `is not none` before it 
 
 def _number(value: object) -> Decimal:
     if isinstance(value, _Undefined):
-        str(value)  # which says what is missing
+        str(value)  # raises, and names what is missing
     if value is None:
         raise SecurityError(_NONE)
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
@@ -175,7 +175,7 @@ def _in_markdown(value: object) -> str:
     return str(value) if isinstance(value, Markup) else escaped(str(value), Format.MARKDOWN)
 
 
-# --- filling it in
+# --- rendering
 
 
 class _Counter:
@@ -189,7 +189,7 @@ class _Counter:
             raise SecurityError(f"it takes more than {STEPS:,} steps or {SECONDS:.0f} seconds")
 
 
-_COUNTER: Final = "steps left"  # with a space, so that no template can name it
+_COUNTER: Final = "steps left"  # has a space, so no template can refer to it
 
 
 @pass_context
@@ -210,7 +210,7 @@ def _join(context: Context, values: Iterable[object], between: str = "", attribu
 
 
 def _fill(template: Jinja, data: Mapping[str, object], longest: int) -> str:
-    """Raises TemplateError, with the line where it is known."""
+    """Raises TemplateError, with the line if it is known."""
     pieces, length = [], 0
     try:
         for piece in template.generate(data, **{_COUNTER: _Counter()}):

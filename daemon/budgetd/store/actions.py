@@ -1,4 +1,4 @@
-"""Actions that people started: who, when, with which arguments, and how they ended. Commands append to it."""
+"""The record of started actions: who, when, with which arguments, and how they ended."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from budgetd_rules.encoding import at, when
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """`ending` is unknown until the action has ended, and for ever if the process was killed before."""
+    """`ending` is unknown until the action has ended; it stays so if the process was killed before."""
 
     account: str
     action: str
@@ -23,7 +23,7 @@ class Started:
 
 
 def begin_action(db: Store, started: Started) -> int:
-    """Written before anything is sent, so that there is a record whatever happens. Returns its id."""
+    """Called before anything is sent, so that there is a record in any case. Returns its id."""
     args = json.dumps(dict(started.args), ensure_ascii=False)
     row = [started.account, started.action, args, started.by, at(started.at)]
     with write(db):

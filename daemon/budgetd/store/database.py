@@ -28,7 +28,7 @@ class Store(Database):
         return (row for row in rows)
 
 
-# A row that its table refuses says nothing about the database: the next row may be accepted.
+# An error of one row, not of the database: the next row may be accepted.
 _OUR_OWN_FAULT: Final = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 # Longer than any of our own transactions. If a command or a backup holds the lock longer, that is reported and retried.
 BUSY_TIMEOUT: Final = 5.0
@@ -52,7 +52,7 @@ def write(db: Store) -> Iterator[None]:
 
 @contextlib.contextmanager
 def part(db: Store) -> Iterator[None]:
-    """Inside of a write: what is undone alone where it fails."""
+    """A savepoint inside a write: if the block fails, only it is undone."""
     with _translated():
         db.conn.execute("SAVEPOINT part")
         try:
@@ -66,7 +66,7 @@ def part(db: Store) -> Iterator[None]:
 
 @contextlib.contextmanager
 def read(db: Store) -> Iterator[None]:
-    """One snapshot for all queries of the block."""
+    """All queries in the block see one snapshot."""
     with _translated():
         db.conn.execute("BEGIN")
         try:
@@ -100,7 +100,7 @@ def open_for_daemon(path: Path) -> Store:
     """The database, created and migrated if needed. Raises StoreError."""
     with _translated(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # What the accounts hold is nobody else's business.
+        # Balances are private.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         db = Store(sqlite3.connect(path, timeout=BUSY_TIMEOUT))
         db.execute("PRAGMA journal_mode=WAL").fetchall()
@@ -110,14 +110,14 @@ def open_for_daemon(path: Path) -> Store:
 
 
 def make(path: Path) -> None:
-    """As the daemon would make it; one that is there is left as it is. Raises StoreError."""
+    """Creates the database as the service would, unless it exists. Raises StoreError."""
     if not path.exists():
         with locked(path):
             open_for_daemon(path).close()
 
 
 def open_for_reading(path: Path) -> Store | None:
-    """The database as a command reads it beside the daemon; None if the daemon has never run.
+    """Opens the database for a command to read beside the service; None if the service has never run.
 
     Raises StoreError if it can't be read, or was written by an older version.
     """
@@ -131,7 +131,7 @@ def open_for_reading(path: Path) -> Store | None:
 
 
 def open_for_appending(path: Path) -> Store | None:
-    """The database as a command appends to it beside the daemon, without migrating it; None if there is none."""
+    """Opens the database for a command to append to, without migrating it; None if there is none."""
     db = open_for_reading(path)
     if db is None:
         return None
@@ -155,7 +155,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def is_daemon_running(path: Path) -> bool:
-    """Whether a daemon has the lock on this database, as far as can be known."""
+    """Whether the service holds the lock on this database, as far as this process can tell."""
     try:
         with locked(path):
             return False

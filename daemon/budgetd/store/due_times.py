@@ -1,4 +1,4 @@
-"""When what waits is due: which channels have something to send by now, and what a clock that was set back changes."""
+"""When notices are due: which channels have something to send now, and how to repair times after a clock change."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -10,15 +10,15 @@ from budgetd.store.rows import among
 from budgetd_rules.encoding import at
 from budgetd_rules.notices import OF_CONFIG
 
-# A failing channel may be tried so often for the sake of what is critical and new.
+# How often a failing channel may be tried early for new critical changes.
 PROBE_EVERY: Final = timedelta(minutes=1)
 
 
 def plan(db: Store, group_wait: Mapping[str, timedelta], pause: Callable[[str, int], timedelta], now: datetime) -> None:
-    """Nothing waits longer than it would if its time were set now: once the clock was set back, it may lie far ahead.
-    What quiet hours or parking hold is settled again: the config may be another now.
+    """Moves due times that lie too far ahead, as after the clock was set back, to what they would be if set now.
+    Notices held by quiet hours or parking are settled again, as the config may have changed.
 
-    `group_wait` is by channel, `pause` a channel's after so many failures.
+    `group_wait` is by channel; `pause` gives a channel's pause after a number of failures.
     """
     delays = "SELECT DISTINCT coalesce(delay, 0) FROM notices WHERE channel = ? AND state = 'waiting'"
     with write(db):
@@ -42,10 +42,10 @@ def plan(db: Store, group_wait: Mapping[str, timedelta], pause: Callable[[str, i
 
 
 def due_channels(db: Store, now: datetime) -> list[str]:
-    """The channels with a notice whose time has come, and that may be tried now.
+    """The channels that have a due notice and may be tried now.
 
-    What is critical and was never tried does not wait until a failing channel's pause is over. What a silence without
-    an end holds is not looked at before somebody ends it; what is dead and was told nobody is still tried.
+    A critical change that was never tried does not wait for a failing channel's pause to end. Notices held by a hold
+    without an end time are skipped until somebody ends it. Dead notices that no channel told are still tried.
     """
     sql = """
         SELECT DISTINCT notices.channel FROM notices LEFT JOIN channels ON channels.name = notices.channel

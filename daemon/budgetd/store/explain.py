@@ -1,4 +1,4 @@
-"""What explanations need: an account as judging loads it, the history of its meters, and what was told of them."""
+"""Data for `explain` and `history`: an account as judging loads it, the history of its meters, and its notices."""
 
 import json
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ LAST_SPELLS: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spell:
-    """A stretch of readings with the same fields; `before` are the fields of the stretch before, if there is one."""
+    """A run of readings with the same fields. `before` has the fields of the run before, if there is one."""
 
     from_at: datetime
     until_at: datetime
@@ -35,7 +35,7 @@ class Spell:
 
     @property
     def changed(self) -> dict[str, tuple[Value, Value]]:
-        """name -> the value before, and the value in this stretch."""
+        """name -> its value in the run before, and in this run."""
         if self.before is None:
             return {}
         names = sorted(self.before.keys() | self.fields.keys())
@@ -45,7 +45,7 @@ class Spell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwedNotice:
-    """A notice, and how its tries went. `next_try_at` is when the outbox will look at it again, if it will."""
+    """A notice and its attempts. `next_try_at` is when the outbox will look at it again, if it will."""
 
     id: str
     change: str
@@ -65,7 +65,7 @@ class OwedNotice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """All by meter, except the memory. `episodes` are the newest of each meter, open or ended."""
+    """Everything is by meter, except the memory. `episodes` has the newest episode of each meter, open or ended."""
 
     memory: Memory
     holds: tuple[Hold, ...] = ()
@@ -75,7 +75,7 @@ class Stored:
 
 
 def load(db: Store, rule: str, account: str, now: datetime) -> Stored:
-    """Call it inside a read."""
+    """Call this inside a read."""
     memory = load_memory(db, [account])
     episodes = {episode.key.meter: episode for episode in _newest_episodes(db, rule, account)}
     meters = {reading.key.meter for reading in memory.readings} | {key.meter for key in memory.watches}
@@ -91,7 +91,7 @@ def load(db: Store, rule: str, account: str, now: datetime) -> Stored:
 def load_spells(
     db: Store, key: MeterKey, *, since: datetime | None = None, newest: int | None = None
 ) -> tuple[Spell, ...]:
-    """The spells that reach past `since`, or the newest ones; oldest first. Call it inside a read."""
+    """The spells that last beyond `since`, or the newest ones; oldest first. Call this inside a read."""
     sql = """
         SELECT from_at, until_at, fields,
                (SELECT older.fields FROM history AS older
@@ -113,7 +113,7 @@ def _spell(row: rows.Row) -> Spell:
 
 
 def load_meters(db: Store, account: str) -> dict[str, tuple[Kind, str] | None]:
-    """meter -> kind and unit; None if the meter is gone and only its history is left. Call it inside a read."""
+    """meter -> kind and unit; None for a meter of which only the history is left. Call this inside a read."""
     latest = db.query("SELECT meter, kind, unit FROM latest WHERE account = ?", [account])
     here = {row["meter"]: (Kind(row["kind"]), row["unit"]) for row in latest}
     past = db.execute("SELECT DISTINCT meter FROM history WHERE account = ?", [account])
@@ -121,13 +121,13 @@ def load_meters(db: Store, account: str) -> dict[str, tuple[Kind, str] | None]:
 
 
 def _newest_episodes(db: Store, rule: str, account: str) -> list[Episode]:
-    # The other columns are those of the row with the maximum: SQLite guarantees that.
+    # SQLite guarantees that the other columns are from the row with the maximum.
     sql = "SELECT *, max(opened_at) FROM episodes WHERE rule = ? AND account = ? GROUP BY meter"
     return [rows.episode(row) for row in db.query(sql, [rule, account])]
 
 
 def _notices(db: Store, rule: str, account: str, episodes: Mapping[str, Episode]) -> dict[str, tuple[OwedNotice, ...]]:
-    """All notices of these episodes; of noted changes, those that wait, are held or are dead."""
+    """All notices of these episodes, and those of noted changes that wait, are held or are dead."""
     notices: dict[str, tuple[OwedNotice, ...]] = {}
     ids = among(episode.id for episode in episodes.values())
     for row in db.query(_NOTICES, [rule, account, ids]):

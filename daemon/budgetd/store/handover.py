@@ -1,4 +1,4 @@
-"""Notices that a channel can't be told any more: dead there, and owed to another channel, in one transaction."""
+"""Handovers: a notice that a channel can't be told any more dies there and goes to another, in one transaction."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from budgetd_rules.own_account import NOT_COMPOSED, channel_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dead:
-    """A notice that its channel is not told; `told` is the one that is told instead, or knows already.
+    """A notice given up for its channel. `told` is the channel that gets it instead, or already knows.
 
     A `report` needs no other: the next one says the same.
     """
@@ -29,7 +29,7 @@ class Dead:
 
 
 def remember(db: Store, channels: Iterable[str], fallbacks: Mapping[str, str]) -> None:
-    """What is needed of a channel once it has left the config."""
+    """Remembers the fallbacks, for channels that will have left the config."""
     with write(db):
         for name in channels:
             db.execute(
@@ -42,9 +42,9 @@ def remember(db: Store, channels: Iterable[str], fallbacks: Mapping[str, str]) -
 def hand_over(
     db: Store, channels: Sequence[str], sending: Collection[str], now: datetime, *, spare_aged: bool
 ) -> list[Dead]:
-    """All of channels that the config does not have, and what a failing one was owed for too long.
+    """Hands over all notices of channels not in the config, and those that failing channels have owed for too long.
 
-    Not from one that is `sending` just now, for it may succeed; if it left the config, too.
+    Channels that are `sending` are left out, even if they left the config, because the send may succeed.
     """
     overdue = _Overdue(db=db, channels=channels, sending=sending, now=now, spare_aged=spare_aged)
     with read(db):
@@ -54,7 +54,7 @@ def hand_over(
         return [dead for row in overdue.find() if (dead := overdue.hand_over(row))]
 
 
-# An episode is told whole: what waits of it goes with the first that is too old.
+# All waiting notices of an episode go together, once the first is too old.
 _OVERDUE: Final = """
     SELECT notices.id, notices.change, notices.report, notices.channel, notices.due_at, notices.delay, notices.state,
            channels.fallback,
@@ -77,7 +77,7 @@ _OVERDUE: Final = """
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Overdue:
-    """What is to be handed over at one instant."""
+    """The handovers of one instant."""
 
     db: Store
     channels: Sequence[str]
@@ -90,7 +90,7 @@ class _Overdue:
         return list(self.db.query(_OVERDUE, [among(self.channels), limit, among(self.sending)]))
 
     def hand_over(self, row: rows.Row) -> Dead | None:
-        """None where nobody misses it: a digest or a drill of a channel that is gone."""
+        """None for a digest or a drill of a channel that is gone, which nobody needs."""
         is_gone = row["channel"] not in self.channels
         if is_gone and row["report"] is not None:
             self._settle(row, NoticeState.DROPPED, "the channel left the config")
@@ -124,7 +124,7 @@ class _Overdue:
         )
 
     def _keep_trying(self, row: rows.Row) -> None:
-        """On each channel that could not be told this change, unless it is only this that it does not take."""
+        """Marks the dead notices of this change as untold, so that their channels tell it once they work again."""
         if not (row["own_error"] or "").startswith(NOT_COMPOSED):
             self.db.execute(
                 "UPDATE notices SET hold = ? WHERE change = ? AND state = 'dead' AND owed_since > coalesce("
@@ -133,9 +133,9 @@ class _Overdue:
             )
 
     def _instead_of(self, row: rows.Row) -> str | None:
-        """Each channel gets a change at most once, so that fallbacks may form a circle.
+        """The channel to tell instead, if any. Each gets a change at most once, so fallbacks may form a cycle.
 
-        What can't be composed can be told nowhere: it would only hold up the others of another channel.
+        A change that can't be composed is not handed over: it would only delay the notices of another channel.
         """
         if row["change"] is None or (row["own_error"] or "").startswith(NOT_COMPOSED):
             return None
@@ -145,7 +145,7 @@ class _Overdue:
         return choose_substitute(self.channels, row["fallback"], had, {name for (name,) in failing})
 
     def _up_to_date(self, row: rows.Row) -> set[str]:
-        """The others that were told of this change, or of the episode after it: as it was then, which is newer."""
+        """The other channels that were told this change, or a later one of its episode."""
         sql = """
             SELECT channel FROM notices JOIN changes ON changes.id = notices.change
             WHERE ? IN (changes.id, changes.episode) AND state = 'sent' AND settled_at >= ? AND channel <> ?
@@ -154,7 +154,7 @@ class _Overdue:
         return {channel for (channel,) in self.db.execute(sql, [about, row["at"], row["channel"]])}
 
     def _owe(self, row: rows.Row, channel: str, handed: str) -> None:
-        """At once, or when it was to be told; what holds it holds it there as well."""
+        """Due at once, or when it was due before. Holds apply there as well."""
         now = at(self.now)
         due_at = max(row["due_at"], now) if row["state"] == NoticeState.WAITING else now
         notice = {

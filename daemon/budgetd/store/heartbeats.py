@@ -1,4 +1,4 @@
-"""For the heartbeat: how the work goes, as far as the database knows. For `status`: the last heartbeat."""
+"""For the heartbeat: how late polls and channels are. For `status`: the last heartbeat."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from budgetd_rules.heartbeats import NextPoll
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastHeartbeat:
-    """When one was last due, when one was last sent and, if the last was not sent, why."""
+    """When a heartbeat was last due, when one was last sent, and why the last was not sent, if so."""
 
     checked_at: datetime
     sent_at: datetime | None
@@ -20,7 +20,7 @@ class LastHeartbeat:
 
 
 def load_polls(db: Store, intervals: Mapping[str, timedelta]) -> dict[str, NextPoll]:
-    """The next polls of the accounts with an interval, as far as they are stored. Call it inside a read."""
+    """The stored next polls of the accounts that have an interval. Call this inside a read."""
     sql = "SELECT name, next_poll_at FROM accounts WHERE name IN (SELECT value FROM json_each(?))"
     return {
         name: NextPoll(due_at=when(due_at), interval=intervals[name])
@@ -29,7 +29,7 @@ def load_polls(db: Store, intervals: Mapping[str, timedelta]) -> dict[str, NextP
 
 
 def load_untold(db: Store, channels: Iterable[str], now: datetime) -> dict[str, datetime]:
-    """Since when something is due on each channel, not counting the time in which it was held. Call it inside a read.
+    """Since when each channel has had something due, not counting holds. Call this inside a read.
 
     What quiet hours held counts again when they are over; what a silence holds does not count.
     """
@@ -50,7 +50,7 @@ def load_heartbeat(db: Store) -> LastHeartbeat | None:
 
 
 def write_heartbeat(db: Store, sent_at: datetime | None, problem: str | None, now: datetime) -> None:
-    """Without `sent_at`, the time of the last one that was sent is kept."""
+    """Without `sent_at`, the time of the last one sent is kept."""
     with write(db):
         db.execute(
             "INSERT INTO heartbeat (id, checked_at, sent_at, problem) VALUES (1, ?1, ?2, ?3) ON CONFLICT (id) "

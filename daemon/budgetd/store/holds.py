@@ -1,4 +1,4 @@
-"""Acks and silences. Commands append holds and their ends; the daemon reads them at each delivery."""
+"""Acks and silences. Commands append holds and their ends; the service reads them at each delivery."""
 
 import json
 import secrets
@@ -13,7 +13,7 @@ from budgetd_rules.rule import Level
 
 
 def add_hold(db: Store, hold: Hold) -> Hold:
-    """Stores it and returns it with its new id."""
+    """Stores the hold, and returns it with its new id."""
     hold = replace(hold, id=secrets.token_hex(3))
     matcher: dict[str, object] = {"rule": hold.rule, "account": hold.account, "meter": hold.meter}
     if hold.kind is HoldKind.ACK:
@@ -40,7 +40,7 @@ def end_hold(db: Store, hold: str, by: str, now: datetime) -> None:
 
 
 def load_holds(db: Store, now: datetime, *, ended_too: bool = False) -> list[Hold]:
-    """The holds that are active, or all, oldest first. An ack ends with its episode. Call it inside a read."""
+    """The active holds, or all, oldest first. An ack ends with its episode. Call this inside a read."""
     sql = """
         SELECT holds.*, coalesce(hold_ends.at, episodes.ended_at) AS ended_at
         FROM holds LEFT JOIN hold_ends ON hold_ends.hold = holds.id

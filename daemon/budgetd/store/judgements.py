@@ -1,4 +1,4 @@
-"""What judging reads and writes: watches, episodes, changes, and the notices that they owe."""
+"""What judging reads and writes: watches, episodes, changes, and their notices."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from budgetd_rules.values import as_number
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """What is stored of some accounts, and who knows of their open episodes."""
+    """The stored memory of some accounts, and which channels were told of their open episodes."""
 
     readings: tuple[Reading, ...]
     watches: Mapping[WatchKey, Watch]
@@ -32,7 +32,7 @@ def unjudged(db: Store, now: datetime) -> list[str]:
 
 
 def put_aside(db: Store, accounts: Iterable[str]) -> None:
-    """Those that can't be judged: they stay unjudged, but nothing waits for their judgement."""
+    """Marks accounts that can't be judged: they stay unjudged, but nothing waits for their judgement."""
     sql = "UPDATE accounts SET unjudged = 2 WHERE name IN (SELECT value FROM json_each(?))"
     db.execute(sql, [among(accounts)])
 
@@ -77,7 +77,7 @@ def _audience(db: Store, episodes: Sequence[str]) -> Audience:
 
 
 def runs(db: Store, key: MeterKey, since: datetime) -> list[Run]:
-    """The runs of a balance that reach past `since`, oldest first."""
+    """The runs of a balance that last beyond `since`, oldest first."""
     sql = """
         SELECT from_at, until_at, json_extract(fields, '$.remaining') AS remaining
         FROM history WHERE account = ? AND meter = ? AND until_at >= ? ORDER BY from_at
@@ -93,7 +93,7 @@ def runs(db: Store, key: MeterKey, since: datetime) -> list[Run]:
 
 
 def rename_rule(db: Store, old: str, new: str) -> None:
-    """Moves the rule's watches and open episodes to its new name, except where that has a watch already."""
+    """Moves a rule's watches and open episodes to its new name, unless that has a watch already."""
     free = """
         SELECT account, meter FROM watches AS w WHERE rule = ? AND NOT EXISTS (
             SELECT 1 FROM watches AS others WHERE rule = ? AND others.account = w.account AND others.meter = w.meter)
@@ -106,7 +106,7 @@ def rename_rule(db: Store, old: str, new: str) -> None:
 
 
 def write_judgement(db: Store, accounts: Sequence[str], judgement: Judgement) -> None:
-    """Call it in the transaction that loaded the accounts. What did not change is not written."""
+    """Call this in the transaction that loaded the accounts. Only what changed is written."""
     db.execute("UPDATE accounts SET unjudged = 0 WHERE name IN (SELECT value FROM json_each(?))", [among(accounts)])
     put(db, "watches", [rows.watch_row(watch) for watch in judgement.watches])
     for key in judgement.forgotten:

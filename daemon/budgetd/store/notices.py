@@ -21,12 +21,12 @@ from budgetd_rules.notices import Notice, NoticeState
 from budgetd_rules.own_account import channel_meter, own_reading, send_cause
 from budgetd_rules.polls import NO_CAUSE
 
-# A poll takes half a minute at most, and is judged at once.
+# A poll takes at most half a minute, and is judged at once.
 JUDGED_WITHIN: Final = timedelta(minutes=1)
 
 
 class Outcome(StrEnum):
-    """How an attempt ended. It is unknown from its beginning on, until the service has said yes or no."""
+    """How an attempt ended. It is unknown until the service has accepted or refused."""
 
     OK = "ok"
     FAILED = "failed"
@@ -35,7 +35,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelState:
-    """How a channel's sends go; `failures` in a row, and no try before `next_try_at`."""
+    """The health of a channel: `failures` in a row, and no attempt before `next_try_at`."""
 
     name: str
     failures: int = 0
@@ -46,7 +46,7 @@ class ChannelState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """All that waits for one channel, with what is needed to settle and to say it.
+    """All that waits for one channel, with the data to settle and compose it.
 
     `unreadable` are notices of which nothing can be made: they are dead, so that they hold up no other. `is_judged`:
     no reading is newer than what was made of it, so that what is told fits the numbers beside it.
@@ -77,7 +77,7 @@ def channel_state(db: Store, name: str) -> ChannelState:
 
 
 def load(db: Store, channel: str, now: datetime) -> Waiting:
-    """What waits for the channel, also what is not due yet: an episode is told whole."""
+    """All that waits for the channel, even if not due yet, because an episode is told as a whole."""
     sql = """
         SELECT notices.id AS notice, notices.due_at, notices.state, notices.hold, notices.delay, notices.handed,
                changes.*, count(attempts.id) AS attempts,
@@ -106,7 +106,7 @@ def load(db: Store, channel: str, now: datetime) -> Waiting:
         )
 
 
-# What a row that makes no sense raises: by a bug, by another version, or by somebody's hand.
+# Raised by invalid rows, which a bug, another version, or manual edits may leave.
 _UNREADABLE: Final = (ArithmeticError, LookupError, TypeError, ValueError)
 T = TypeVar("T")
 
@@ -150,7 +150,7 @@ def _episodes(db: Store, ids: Sequence[str]) -> list[Episode]:
 
 
 def _unjudged(db: Store, accounts: Iterable[str], now: datetime) -> bool:
-    """Whether one of them waits for its judgement, which comes at once, or never."""
+    """Whether an account still has to be judged, which happens soon or not at all."""
     sql = """
         SELECT 1 FROM accounts WHERE unjudged = 1 AND last_attempt BETWEEN ? AND ?
         AND name IN (SELECT value FROM json_each(?))
@@ -159,7 +159,7 @@ def _unjudged(db: Store, accounts: Iterable[str], now: datetime) -> bool:
 
 
 def _heard(db: Store, channel: str, episodes: Sequence[str]) -> frozenset[str]:
-    """Of which of these the channel was told something, or may have been; what was dropped while it was sent, too."""
+    """Which of these the channel was told of, or may have been, including notices dropped while being sent."""
     sql = """
         SELECT DISTINCT changes.episode FROM changes JOIN notices ON notices.change = changes.id
         WHERE notices.channel = ? AND changes.episode IN (SELECT value FROM json_each(?)) AND (
@@ -187,7 +187,7 @@ def settle(db: Store, settled: Sequence[Settled], now: datetime) -> None:
 
 
 def begin(db: Store, channel: str, notices: Sequence[str], title: str, body: str, now: datetime) -> int:
-    """The attempt that is about to be made, its outcome unknown until a receipt says otherwise; returns its id.
+    """Records an attempt before it is made, with the outcome unknown. Returns its id.
 
     What was held is so no more: from here on it waits, as long as it did before.
     """
@@ -219,7 +219,7 @@ def finish(
     *,
     is_gone: bool = False,
 ) -> None:
-    """The receipt: the attempt's outcome, the channel's state, and the notices that are settled by it.
+    """Records the receipt: the outcome of the attempt, the channel's state, and the settled notices.
 
     Of a channel that left the config meanwhile nobody needs to hear how it fares.
     """
@@ -257,7 +257,7 @@ def _own_reading(channel: ChannelState, error: str | None, now: datetime) -> Rea
 
 
 def _revive(db: Store, channel: str, now: datetime) -> None:
-    """What it was not told while it was down, nor anybody else, is owed anew."""
+    """Revives notices that died while the channel was down and that no other channel was told."""
     db.execute(
         "UPDATE notices SET state = 'waiting', reason = NULL, hold = NULL, settled_at = NULL, due_at = ?1, "
         "owed_since = ?1 WHERE channel = ?2 AND state = 'dead' AND hold = 'untold'",
@@ -281,8 +281,8 @@ def _release(db: Store, notices: Sequence[str], now: datetime) -> None:
 
 def _settle(db: Store, settled: Sequence[Settled], now: datetime) -> None:
     for one in settled:
-        # What was sent, dropped or collapsed stays so, whatever an attempt that comes back late says. What is held by
-        # one hold after another was held from the first on.
+        # Notices that were sent, dropped or collapsed stay so, even if an attempt ends later. A notice held by one hold
+        # after another has been held since the first.
         db.execute(
             "UPDATE notices SET settled_at = CASE WHEN state = 'held' AND ?1 = 'held' THEN settled_at ELSE ?5 END, "
             "state = ?1, reason = ?2, hold = ?3, due_at = coalesce(?4, due_at) "

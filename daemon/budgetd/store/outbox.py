@@ -1,4 +1,4 @@
-"""The outbox as people see it: every notice that is owed or dead, and on request those that are settled."""
+"""The outbox as commands show it: notices that are owed or dead, and on request settled ones."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from budgetd_rules.rule import Level
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxEntry:
-    """A notice, and how its tries went. It is owed `since` then; `next_try_at` is set only while it waits.
+    """A notice and its attempts, owed `since` a time. `next_try_at` is set only while it waits.
 
     `delay`: it is an escalation, told only if nobody has acked by then. A digest or a drill has its `report`, and none
     of the fields of a change.
@@ -53,7 +53,7 @@ _ENTRIES: Final = """
 
 
 def load_entries(db: Store, settled_since: datetime | None = None) -> list[OutboxEntry]:
-    """What is owed or dead, and what was settled since then; oldest first."""
+    """Notices that are owed or dead, and those settled since the given time; oldest first."""
     with read(db):
         return [_entry(row) for row in db.query(_ENTRIES, [at(settled_since) if settled_since else "~"])]
 

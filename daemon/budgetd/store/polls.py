@@ -1,4 +1,4 @@
-"""What polls leave: the latest readings, their history, outages, and when each account is due again."""
+"""Results of polls: the latest readings, their history, outages, and when each account is due again."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from budgetd_rules.polls import CONNECTION, Connection, Outage, Poll, connect, c
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """A poll to be recorded, and when its account is due again; `retry_until` where the vendor asked for a pause."""
+    """A poll to record, and when its account is due again. `retry_until` is set if the vendor asked for a pause."""
 
     poll: Poll
     next_poll_at: datetime
@@ -24,7 +24,7 @@ class Finished:
 def plan(
     db: Store, providers: Mapping[str, str], due_at: Mapping[str, datetime], latest_retry: datetime, now: datetime
 ) -> None:
-    """Every account (name -> provider) is known and due at its time, at once if it is new, and is judged anew.
+    """Registers every account (name -> provider) as due at its time, or at once if new, and to be judged again.
 
     A time that a vendor asked us to wait for stands, over restarts too; past `latest_retry` none can lie, unless the
     clock was set back.
@@ -42,21 +42,21 @@ def plan(
 
 
 def load_attempts(db: Store) -> dict[str, datetime]:
-    """When each account was last polled, if it was."""
+    """When each account was last polled, if ever."""
     with read(db):
         sql = "SELECT name, last_attempt FROM accounts WHERE last_attempt IS NOT NULL"
         return {name: when(text) for name, text in db.execute(sql)}
 
 
 def due(db: Store, now: datetime) -> list[str]:
-    """The accounts whose next poll's time has come, the longest overdue first."""
+    """The accounts due for a poll, the longest overdue first."""
     with read(db):
         sql = "SELECT name FROM accounts WHERE next_poll_at <= ? ORDER BY next_poll_at"
         return [name for (name,) in db.execute(sql, [at(now)])]
 
 
 def record(db: Store, finished: Sequence[Finished]) -> None:
-    """The polls' readings, outages and next times, in one transaction. An account's polls come in order."""
+    """Records the polls' readings, outages and due times in one transaction. Polls of one account come in order."""
     with write(db):
         names = [one.poll.account for one in finished]
         accounts = _by_name(db, names)
@@ -71,7 +71,7 @@ def record(db: Store, finished: Sequence[Finished]) -> None:
             for reading in (*poll.readings, connection_reading(connection, poll)):
                 row = _latest_row(reading, read_before.get(reading.key.meter))
                 reading_rows.append(row)
-                # The connection's course stands in the outages; its times would make a new row of every poll.
+                # The outages have the connection's history; its times would add a row at every poll.
                 if reading.key.meter != CONNECTION:
                     history_rows.append(_history_row(row))
             _forget_gone(db, poll, read_before)
@@ -124,7 +124,7 @@ def _account_row(one: Finished, connection: Connection, before: Mapping[str, Any
 
 
 def _latest_row(reading: Reading, before: Mapping[str, Any] | None) -> dict[str, object]:
-    """`since` is when these very fields were first read: an unchanged reading goes on with its run."""
+    """`since` is when these fields were first read: an unchanged reading extends its run."""
     row = reading_row(reading)
     return row | {"since": before["since"]} if before and before["fields"] == row["fields"] else row
 
@@ -140,7 +140,7 @@ def _history_row(row: Mapping[str, object]) -> dict[str, object]:
 
 
 def _forget_gone(db: Store, poll: Poll, read_before: Iterable[str]) -> None:
-    """Meters of answered requests that the answers no longer hold: an item gone from a list, a contract that ended."""
+    """Meters missing from answers that used to have them: an item gone from a list, a contract that ended."""
     here = {reading.key.meter for reading in poll.readings}
     for meter in read_before:
         if meter not in here and family(meter) in poll.answered:
@@ -150,7 +150,7 @@ def _forget_gone(db: Store, poll: Poll, read_before: Iterable[str]) -> None:
 def _record_outages(
     db: Store, poll: Poll, open_outages: Mapping[str, Mapping[tuple[str, str], Mapping[str, Any]]]
 ) -> None:
-    """An outage goes on while its request fails for the same cause; its text is that of the first failure."""
+    """An outage lasts while its request fails for the same cause; it keeps the text of the first failure."""
     before = open_outages.get(poll.account, {})
     now: dict[tuple[str, str], Outage] = {}
     for outage in poll.outages:

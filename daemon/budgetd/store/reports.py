@@ -1,4 +1,4 @@
-"""Digests and drills in the outbox: which are owed by now, which wait, and what a digest is to say."""
+"""Digests and drills in the outbox: which are due, which wait, and the content of a digest."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -17,7 +17,7 @@ from budgetd_rules.own_account import OWN_NAME
 
 
 def remember(db: Store, diaries: Mapping[str, Diary], now: datetime) -> None:
-    """From when on each appointment is known: what lies before is not owed. One that is another now counts anew."""
+    """Remembers since when each appointment is known; earlier ones are not owed. A changed one counts from now."""
     kept = [
         (channel, report, str(appointment))
         for channel, diary in diaries.items()
@@ -29,7 +29,7 @@ def remember(db: Store, diaries: Mapping[str, Diary], now: datetime) -> None:
             [among(f"{channel} {report}" for channel, report, _ in kept)],
         )
         for one in kept:
-            # Where the clock was set back, it may lie ahead.
+            # After the clock was set back, it may lie in the future.
             db.execute(
                 "INSERT INTO appointments (channel, report, says, since) VALUES (?1, ?2, ?3, ?4) "
                 "ON CONFLICT (channel, report) DO UPDATE SET says = ?3, since = "
@@ -39,7 +39,7 @@ def remember(db: Store, diaries: Mapping[str, Diary], now: datetime) -> None:
 
 
 def owe(db: Store, diaries: Mapping[str, Diary], now: datetime) -> None:
-    """Of each the latest that has come; its id keeps it from being owed twice."""
+    """Adds the latest due one of each. Its id prevents adding it twice."""
     with read(db):
         missing = list(_missing(db, diaries, now))
     if missing:
@@ -89,7 +89,7 @@ def load_owed(db: Store, channel: str) -> list[OwedReport]:
 def load_facts(
     db: Store, accounts: Mapping[str, Account], channels: Iterable[str], reader: str, now: datetime, *, may_repeat: bool
 ) -> Facts:
-    """What a digest to `reader` says. That it fails itself would be wrong by the time that it is read."""
+    """The content of a digest to `reader`, without `reader`'s own failure: that is over once it is read."""
     with read(db):
         views = _views(db, accounts, now)
         holds = Holds.at(now, load_holds(db, now), accounts)
@@ -112,7 +112,7 @@ def _views(db: Store, accounts: Mapping[str, Account], now: datetime) -> list[Vi
 
 
 def _open(db: Store, views: Mapping[tuple[str, ...], View], holds: Holds) -> Iterator[OpenFact]:
-    """What is parked is nobody's concern just now."""
+    """Open episodes, without the parked ones."""
     sql = """
         SELECT episodes.* FROM episodes LEFT JOIN watches USING (account, meter, rule)
         WHERE ended_at IS NULL AND parked_at IS NULL
@@ -127,7 +127,7 @@ def _open(db: Store, views: Mapping[tuple[str, ...], View], holds: Holds) -> Ite
 
 
 def _channels(db: Store, asked: Iterable[str]) -> list[ChannelFact]:
-    """Of all what they were not told; of those `asked` also whether they fail."""
+    """What each channel was not told, and for those `asked` whether they fail."""
     sql = """
         SELECT name, CASE WHEN name IN (SELECT value FROM json_each(?)) THEN failing_since END AS failing_since,
                coalesce(held, 0) AS held, coalesce(dead, 0) AS dead

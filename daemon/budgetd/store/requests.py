@@ -1,4 +1,4 @@
-"""What people ask of the outbox: commands append requests, and the daemon carries them out within a second."""
+"""Requests to the outbox: commands append them, and the service carries them out within a second."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ def _request(row: rows.Row) -> Request:
 
 
 def _retry(db: Store, target: str, channels: str, now: datetime) -> None:
-    """Dead notices are owed again from now on, and the channels of all waiting ones are tried now."""
+    """Dead notices are owed again from now on, and the channels of waiting notices are tried now."""
     db.execute(
         "UPDATE notices SET state = 'waiting', reason = NULL, hold = NULL, settled_at = NULL, due_at = ?1, "
         "owed_since = ?1 "

@@ -1,4 +1,4 @@
-"""From rows of the database to records of the core, and back."""
+"""Converts rows of the database to records of the core, and back."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from budgetd_rules.rule import Level
 from budgetd_rules.values import UNKNOWN, Value
 
 Row = Mapping[str, Any]
-# `json.dumps` would make one for each text.
+# Made once, because `json.dumps` would make one for each call.
 _SORTED: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -49,7 +49,7 @@ def delay(row: Row) -> timedelta | None:
 
 
 def reading_row(reading: Reading) -> dict[str, object]:
-    """As if its fields had not been read before."""
+    """A reading whose fields count as newly read."""
     as_of = at(reading.as_of)
     return {
         "account": reading.key.account,
@@ -169,7 +169,7 @@ def change_row(change: Change) -> dict[str, object]:
 
 
 def _values_to_text(values: Mapping[str, Value]) -> str:
-    """With unknown values, unlike the fields of a reading: that they were unknown is part of the reason."""
+    """Includes unknown values, unlike the fields of a reading: that they were unknown is part of the reason."""
     return json.dumps({name: write_value(value) for name, value in values.items()}, ensure_ascii=False)
 
 

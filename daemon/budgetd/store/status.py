@@ -47,7 +47,7 @@ class NoticeStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpisodeStatus:
-    """`parked`: it is open, but its rule or account is not in the config, so that nothing is judged or told of it."""
+    """`parked`: open, but its rule or account is not in the config, so it is neither judged nor told."""
 
     episode: Episode
     acked: bool
@@ -59,7 +59,7 @@ class EpisodeStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelStatus:
-    """`later`: how many of those that wait are escalations whose time has not come."""
+    """`later`: how many of the waiting ones are escalations not yet due."""
 
     name: str
     last_success: datetime | None = None
@@ -72,7 +72,7 @@ class ChannelStatus:
 
     @property
     def owed(self) -> int:
-        """How many were not told, and may still be."""
+        """How many were not told yet, but still may be."""
         return self.waiting + self.held + self.dead
 
 
@@ -99,7 +99,7 @@ def load_status(db: Store, accounts: Mapping[str, Account], now: datetime) -> St
 
 
 def load_identities(db: Store) -> dict[str, str | None]:
-    """account -> the vendor's own id of it, where polls have found one."""
+    """account -> the vendor's own id of it, if polls have found one."""
     with read(db):
         return {row["name"]: row["identity"] for row in db.query("SELECT name, identity FROM accounts")}
 
@@ -167,7 +167,7 @@ def _channels(db: Store, now: datetime) -> dict[str, ChannelStatus]:
 
 
 def _unrouted(db: Store) -> int:
-    """The number of changes of open episodes that should have been told, but that no route took."""
+    """The number of changes of open episodes that no route matched."""
     sql = """
         SELECT count(*) FROM changes JOIN episodes ON episodes.id = changes.episode
         WHERE ended_at IS NULL AND NOT unsaid

@@ -12,12 +12,12 @@ from budgetd_rules.meters import Reading
 from budgetd_rules.own_account import CONFIG, JUDGING, OWN_NAME, STORE, own_meters, own_reading
 from budgetd_rules.polls import NO_CAUSE, Cause
 
-# Nothing polls the account.
+# The account is not polled.
 _NEVER: Final = "9999-12-31T23:59:59.999999Z"
 
 
 def begin(db: Store, channels: Iterable[str], now: datetime) -> None:
-    """A config is in force: config and store are fine, and channels that left the config are forgotten."""
+    """Records a new config: config and store are fine, and channels that left are forgotten."""
     with write(db):
         for meter in (CONFIG, STORE):
             if _fields(db, meter) is not None:
@@ -29,21 +29,21 @@ def begin(db: Store, channels: Iterable[str], now: datetime) -> None:
 
 
 def refuse_config(db: Store, problem: str, now: datetime) -> None:
-    """A new config was refused; `problem` is the first that was found in it."""
+    """Records that a new config was refused. `problem` is the first one found."""
     with write(db):
         failures = _failures(_fields(db, CONFIG)) + 1
         note(db, own_reading(CONFIG, now, failures=failures, cause=Cause.MALFORMED, detail=problem))
 
 
 def note_store(db: Store, failures: int, detail: str, now: datetime) -> None:
-    """This many writes failed in a row. With 0 it works again, and `detail` says what was wrong."""
+    """Records that this many writes failed in a row. With 0 writing works again, and `detail` says what was wrong."""
     with write(db):
         cause = Cause.UNREACHABLE if failures else NO_CAUSE
         note(db, own_reading(STORE, now, failures=failures, cause=cause, detail=detail))
 
 
 def note_broken(db: Store, broken: Iterable[str], now: datetime) -> None:
-    """Inside of a write: which accounts can't be judged, and why, a line each; with none, all can."""
+    """Records which accounts can't be judged and why, one line each; none if all can. Call this inside a write."""
     lines = sorted(broken)
     if lines or _fields(db, JUDGING) is not None:
         cause = Cause.MALFORMED if lines else NO_CAUSE
@@ -52,7 +52,7 @@ def note_broken(db: Store, broken: Iterable[str], now: datetime) -> None:
 
 
 def note(db: Store, reading: Reading) -> None:
-    """Writes the reading, unless only its time is new. Call it inside a write."""
+    """Writes the reading, unless only its time is new. Call this inside a write."""
     if _fields(db, reading.key.meter) != fields_to_text(reading.fields):
         put(db, "latest", [reading_row(reading)])
         _judge_anew(db, reading.as_of)
