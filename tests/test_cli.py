@@ -1,4 +1,4 @@
-"""The command: what each verb prints, its exit codes, and that no secret is ever among it."""
+"""The command line: what each command prints, its exit codes, and that it never prints a secret."""
 
 import json
 import re
@@ -61,7 +61,7 @@ Budgetd = Callable[..., Ran]
 
 @pytest.fixture
 def budgetd(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Budgetd:
-    """Runs the command in this process, and asserts of all that it says that it is free of secrets and tracebacks."""
+    """Runs a command in this process, and asserts that its output has no secrets or tracebacks."""
 
     def run(*words: str | Path) -> Ran:
         monkeypatch.setattr(sys, "argv", ["budgetd", *map(str, words)])
@@ -498,7 +498,7 @@ def test_a_state_that_is_a_folder_ends_with_78(
 
 @pytest.fixture
 def told(write_config: WriteConfig) -> Path:
-    """A config whose daemon has read 4,200.50, then 90.25, told it, and then lost the vendor."""
+    """A config whose service read 4,200.50, then 90.25, reported it, and then could not reach the vendor."""
     built_in = ("blind", "rejected", "changed-shape", "exhausted")
     off = "".join(f"[rules.{name}]\nenabled = false\n" for name in built_in)
     path = write_config(f'[daemon]\nstate = "x.db"\n{GOOD}{off}')

@@ -23,7 +23,7 @@ LINK = "https://checkout.example/pay/cs_" + "x" * 300
 
 @dataclass
 class Vendor:
-    """What was asked, and what is answered."""
+    """The requests received, and the response to give."""
 
     answer: Answer | Fault = field(default_factory=lambda: Answer(status=HTTPStatus.OK, body=b"{}"))
     requests: list[Request] = field(default_factory=list)

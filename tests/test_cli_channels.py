@@ -1,4 +1,4 @@
-"""`channels test`: a greeting, or a made-up message in the channel's own words; and what a failure shows."""
+"""`channels test`: a greeting, or a sample message with the channel's template; and what a failure shows."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""`outbox` beside a store that a daemon has written, and what the daemon makes of what it asks for."""
+"""`outbox` on a database that a service has written, and how the service carries out its requests."""
 
 import getpass
 import json

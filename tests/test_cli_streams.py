@@ -1,4 +1,4 @@
-"""The command whose output can't go anywhere, or in an encoding that has no sign for it: never a traceback."""
+"""Commands whose output is closed, full, or in a limited encoding: never a traceback."""
 
 import json
 import os
@@ -19,7 +19,7 @@ api_key = { env = "NOT_SET" }
 
 
 def _shell(line: str, write_config: WriteConfig, **environment: str) -> subprocess.CompletedProcess[str]:
-    """`budgetd` in the line is ours."""
+    """Runs a shell line in which `budgetd` is this program."""
     return subprocess.run(
         ["bash", "-o", "pipefail", "-c", f'budgetd() {{ "{sys.executable}" -m budgetd "$@"; }}; {line}'],
         env={**os.environ, "BUDGETD_CONFIG": str(write_config(CONFIG)), **environment},

@@ -1,4 +1,4 @@
-"""The tables of `status` and `poll`: of a long list the first meters, and whatever has an episode."""
+"""The tables of `status` and `poll`: of a long list the first meters, and those with an episode."""
 
 import io
 import re
@@ -105,6 +105,6 @@ def _episode(meter: str) -> EpisodeStatus:
 
 
 def _meters(table: str) -> list[str]:
-    """The meter of each row; of those left out also how many."""
+    """The meter of each row, and the count where rows were left out."""
     found = re.findall(r"^.*?(price/\d|price/…(?=.*and (\d) more)|credits)", table, re.MULTILINE)
     return [f"{meter} {count}".strip() for meter, count in found]

@@ -61,7 +61,7 @@ CASES: Final = {f"{name}: {case.table['name']}": case for name in NAMES for case
 
 
 def play(case: Case) -> Poll:
-    """The poll, against a vendor that answers what the case says, and insists on being asked what it says."""
+    """Polls a vendor that answers as the case says, and checks that the requests are those of the case."""
     exchanges = iter(case.table["exchange"])
 
     def vendor(request: httpx.Request) -> httpx.Response:
@@ -110,7 +110,7 @@ def test_a_vendors_answers_become_readings(case: Case) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_vendors_cases_show_all_that_it_has(name: str) -> None:
-    """So that no path of a provider file stands unproven: every field of every meter is known in one of the cases."""
+    """So that every path of a provider file is tested, every field of every meter has to be known in some case."""
     provider, cases = PROVIDERS[name], load_cases(name)
     assert any(not case.outages for case in cases), "no case of success"
     assert any(case.outages for case in cases), "no case of failure"
@@ -135,7 +135,7 @@ def test_every_case_is_of_a_vendor_and_the_readme_has_them_all() -> None:
 
 @pytest.mark.parametrize("name", ["anthropic", "openai"])
 def test_a_month_without_costs_has_no_meter_and_is_no_outage(name: str) -> None:
-    """What was spent in no currency is no amount; and that the meter of last month is gone is what the vendor said."""
+    """Without a currency there is no amount, and the vendor has said that last month's meter is gone."""
     costs = load_cases(name)[0].table["exchange"][0]["get"]
     body = '{"data": [{"results": []}], "has_more": false, "next_page": null}'
     seen = play(Case(name, {"exchange": [{"get": costs, "body": body}]}))

@@ -1,4 +1,4 @@
-"""Requests that are made of what earlier ones brought, and bodies that are posted."""
+"""Requests built from values of earlier answers, and bodies that are posted."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The way out: what is sent, what counts as an answer, and every way in which there is none."""
+"""HTTP: what is sent, what counts as an answer, and all the ways to fail."""
 
 import asyncio
 import gzip

@@ -1,7 +1,7 @@
-"""Whatever happens to a documented answer, its numbers are right, unknown or named: never wrong.
+"""However a documented answer is damaged, its values are right, unknown, or reported as an outage: never wrong.
 
-Every provider that ships, with the answers that it documents: one of them is damaged, in a way that no honest reader
-could take for another answer. What is then read is compared with what was read before.
+For every provider that ships, one of the documented answers is damaged so that it is not another valid answer. The new
+readings are compared with the readings before.
 """
 
 import copy
@@ -170,7 +170,7 @@ def damaged(draw: st.DrawFn, one: Answer) -> Answer:
 
 
 def dump(tree: Json) -> bytes:
-    """With every digit that was there."""
+    """JSON that keeps every digit."""
     texts: list[str] = []
 
     def keep(number: Decimal) -> str:

@@ -1,4 +1,4 @@
-"""Answers in pages: each is asked for, all become one, and what is not whole is no answer."""
+"""Paginated answers: all pages are requested and joined, and an incomplete list is no answer."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""One account, polled once: what is sent, and that the key is in nothing that anybody reads."""
+"""One account, polled once: what is sent, and that the key is shown nowhere."""
 
 import asyncio
 import logging

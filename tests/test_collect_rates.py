@@ -1,4 +1,4 @@
-"""A vendor that takes only so many requests in a span: all wait for their turns, and nobody else does."""
+"""Rate limits: requests to a limited vendor wait for their turn, and delay no other vendor."""
 
 import asyncio
 import contextlib

@@ -42,7 +42,7 @@ exit $(cat code 2>/dev/null || echo 0)
 
 @dataclass
 class Vendor:
-    """Answers those who have one of its keys, refuses all others, and is indiscreet about what it was given."""
+    """Accepts its own keys, refuses all others, and quotes the key that it was given."""
 
     keys: set[str] = field(default_factory=set)
     given: list[str] = field(default_factory=list)
@@ -374,7 +374,7 @@ def test_what_else_is_wrong_is_found_without_the_key(make: Make) -> None:
 def test_neither_old_nor_new_key_is_in_anything_that_is_kept(
     make: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The vendor quotes all the keys that it ever was given, and still none is stored."""
+    """The vendor quotes every key that it was ever given, but none of them is stored."""
     caplog.set_level(logging.DEBUG)
     account = make(with_ttl("1m"))
     db = database.open_for_daemon(tmp_path / "budgetd.db")

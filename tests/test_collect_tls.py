@@ -257,7 +257,7 @@ def test_a_handshake_that_fails(serve: Shaking, said: str) -> None:
 
 
 def test_the_key_leaves_for_no_other_host(ca: trustme.CA, trusted: None) -> None:
-    """Two vendors with good certificates: the first sends us on to the second, which must not hear from us."""
+    """Two vendors with valid certificates: the first redirects to the second, which must get no request."""
 
     async def send() -> tuple[Vendor, Vendor, str]:
         client, tls = Client(), tls_of(ca.issue_cert("127.0.0.1"))

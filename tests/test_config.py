@@ -612,7 +612,7 @@ def test_a_file_that_cannot_be_read_says_why(name: str, problem: str, tmp_path: 
 
 @pytest.fixture
 def nobody(tmp_path: Path) -> Iterator[None]:
-    """Root may read everything: what follows is done as somebody who may not."""
+    """Root may read every file, so this drops to an unprivileged user."""
     if os.geteuid() != 0:
         yield
         return

@@ -144,7 +144,7 @@ def test_one_message_at_a_time() -> None:
 
 
 def test_a_channel_is_busy_until_its_service_lets_go() -> None:
-    """An answer that trickles in lets no read take too long: what was given up is under way as long as that."""
+    """A trickling answer never times out a read, so the abandoned send is still under way until it ends."""
 
     async def story() -> Channel:
         async with vendor(ops=trickle) as service:
@@ -208,7 +208,7 @@ def one_hook() -> Iterator[Hook]:
 
 @pytest.fixture
 def hook(one_hook: Hook) -> Hook:
-    """It works, and nothing was posted to it."""
+    """A working webhook, with no posts yet."""
     one_hook.posted.clear()
     one_hook.answer = Answer(status=HTTPStatus.OK)
     return one_hook
@@ -345,7 +345,7 @@ def test_what_is_too_long_for_the_service_arrives_in_pieces(hook: Hook) -> None:
 
 
 def test_very_much_markdown_arrives_in_pieces(hook: Hook) -> None:
-    """Which Apprise would take minutes to take apart."""
+    """Apprise alone would take minutes to parse it."""
     assert hook.send(long_message(5_000), "?format=markdown").outcome is Outcome.OK
     assert [one["title"] for one in hook.posted] == [f"t [{each}/23]" for each in range(1, 24)]
     lines = [line for one in hook.posted for line in one["message"].split("\n") if line.strip()]

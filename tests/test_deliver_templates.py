@@ -1,4 +1,4 @@
-"""A channel's own words: what a template may say, what it is given, and that no mistake in it loses a message."""
+"""Templates: what they may contain, their variables, and that no mistake in one loses a message."""
 
 import asyncio
 import functools

@@ -1,4 +1,4 @@
-"""docs/providers.md: all that stands in it is done here, in its order, and what it shows is what comes."""
+"""docs/providers.md: runs all of its commands in order, and compares the output with what the page shows."""
 
 import json
 import os
@@ -26,7 +26,7 @@ GUIDE: Final = (Path(__file__).parent.parent / "docs" / "providers.md").read_tex
 PORT: Final = "8099"
 LONGEST_WAIT: Final = 20.0
 
-# What is another each time.
+# What differs at each run.
 _PASSING: Final = (
     (re.compile(r"\d{4}-\d\d-\d\d"), "DATE"),
     (re.compile(r"\d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d UTC"), "DATE"),
@@ -51,13 +51,13 @@ def settled(text: str) -> list[str]:
 
 
 def agree(shown: str, came: str) -> None:
-    """The same lines; `...` in the guide stands for any number of them."""
+    """Asserts that the lines are the same; `...` in the guide stands for any number of lines."""
     pattern = "\n".join(r"(.*\n)*?.*" if line == "..." else re.escape(line) for line in settled(shown))
     assert re.fullmatch(pattern, "\n".join(settled(came))), f"the guide shows\n{shown}\nand this came\n{came}"
 
 
 class Reader:
-    """Somebody who does what the guide says, in a folder, with a port that is free."""
+    """Follows the guide in a folder of its own, on a free port."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -71,7 +71,7 @@ class Reader:
         (self.folder / name).write_text(text.replace(PORT, self._port))
 
     def do(self, line: str) -> str:
-        """One command and, where it ends by itself, what it printed."""
+        """Runs one command. Returns its output, unless it goes on in the background."""
         command, stdin = line.replace(PORT, self._port), None
         if match := re.fullmatch(r"echo (\S+) \| (.*)", command):
             stdin, command = f"{match[1]}\n", match[2]
@@ -115,7 +115,7 @@ class Reader:
                 time.sleep(0.02)
 
     def arrived(self, lines: int) -> str:
-        """What Acme has printed, as soon as it is so much."""
+        """Waits for this many lines of Acme's output."""
         out = self._running[0].stdout
         assert out
         return "".join(out.readline() for _ in range(lines))
@@ -131,7 +131,7 @@ def _module(words: list[str]) -> list[str]:
 
 
 def steps(console: str) -> list[tuple[str, str]]:
-    """Each command with what the guide shows of its output."""
+    """Each command with the output that the guide shows."""
     parts = re.split(r"^\$ (.*)\n", console, flags=re.MULTILINE)[1:]
     return list(zip(parts[::2], parts[1::2], strict=True))
 
@@ -146,7 +146,7 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
 
 
 def test_the_guide_is_what_happens(reader: Reader, tmp_path: Path) -> None:
-    """The files are put where the guide has them put: before the section that goes on with them."""
+    """Files are written at the point where the guide says so."""
     draft, mended, config = blocks("toml")
     start, answer, new, look, providers, alert = blocks("console")
     for console in (start, answer, new):

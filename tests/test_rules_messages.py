@@ -1,4 +1,4 @@
-"""The words: titles and bodies for every kind, numbers and moments for people, and vendors' texts made harmless."""
+"""Messages: titles and bodies for every kind, formatted numbers and times, and vendors' texts made harmless."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -533,7 +533,7 @@ WARNING voice: 6 credits left [e6]""",
 
 
 def test_a_digest_says_of_what_is_over_that_it_was() -> None:
-    """Who reads it may never have heard that it began."""
+    """The reader of a digest may never have been told that the episode began."""
     over = fact(Told.PASSED, ENDED, view=credits_(9_000))
     assert "PASSED voice: 9,000 credits left, was critical from 12:00 UTC to 12:04 UTC (worst 90): the condition" in (
         composed(*many(8), over).body

@@ -270,7 +270,7 @@ def test_an_account_is_looked_at_only_where_the_vendor_asks_to_wait(
 
 
 def test_a_sleep_is_no_burst() -> None:
-    """What came due in it is looked at once, when it is over."""
+    """Whatever came due during the sleep is judged once, when it is over."""
     jump = Jump(at=minutes(30), to=minutes(10_000))
     course: list[Event] = [
         *(credits_poll(minutes(at), 400) for at in (0, 20)),

@@ -1,4 +1,4 @@
-"""What a channel is owed, settled: one line per episode that tells the newest truth, or none, and why."""
+"""Settlement: for each episode, one line with its current state, or none and the reason."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -347,7 +347,7 @@ def test_an_escalation_at_its_time(waiting: list[Owed], of: Episode, holds: Hold
     ],
 )
 def test_an_escalation_before_its_time(others: list[Change], of: Episode, heard: bool, told: str) -> None:
-    """It is told with what is told of its episode anyway, and else left alone."""
+    """It is sent along with other notices of its episode, and otherwise left to wait."""
     settlement = escalate([delayed(OPENED, OPEN), *map(owed, others)], of, NOW, heard=heard)
     assert (told_of(settlement) if others else "") == told
     assert "e1.1@ops" not in {one.notice for one in settlement.settled}

@@ -1,4 +1,4 @@
-"""The rooms in this process: a clock that is given, a network that is given, and the store and the rest as they are."""
+"""The rooms, run in this process with a fake clock and network; the database and the rest are real."""
 
 import asyncio
 import contextlib
@@ -87,7 +87,7 @@ class Vendor:
 
 @dataclass
 class Clock:
-    """The machine's, which somebody sets."""
+    """The machine's clock, with a settable offset."""
 
     offset: timedelta = timedelta(0)
 
@@ -253,7 +253,7 @@ def test_a_job_that_fails_is_logged_once_and_ends_nothing(tmp_path: Path, caplog
 
 
 def test_a_poll_that_is_being_recorded_at_a_stop_counts_once(tmp_path: Path) -> None:
-    """Else a vendor that failed once would have failed twice in a row, and a rule might say so."""
+    """Otherwise one failure would count twice in a row, and a rule might report it."""
     holders: list[sqlite3.Connection] = []
 
     async def hold() -> None:
@@ -275,7 +275,7 @@ def test_a_poll_that_is_being_recorded_at_a_stop_counts_once(tmp_path: Path) -> 
 
 
 def test_a_send_that_breaks_is_not_tried_each_second(tmp_path: Path) -> None:
-    """Broken not by the service but by us."""
+    """The error is in our code, not in the service."""
     tries: list[str] = []
 
     def count(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -366,7 +366,7 @@ def test_that_the_database_could_not_be_written_is_told_once_it_can(tmp_path: Pa
 
 
 def test_a_poll_that_cannot_be_recorded_holds_up_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Half of a character, as JSON can have it and SQLite can't."""
+    """A lone surrogate, which JSON may contain but SQLite can't store."""
 
     async def go() -> None:
         plan = make(tmp_path)
@@ -565,7 +565,7 @@ def test_a_config_that_meets_a_database_in_use_waits_for_it(tmp_path: Path, capl
 
 
 def test_a_service_that_does_not_let_go_is_a_channel_that_fails(tmp_path: Path) -> None:
-    """What it was sent may arrive as long as that, so nothing else is sent to it."""
+    """The earlier message may still arrive until then, so nothing else is sent."""
 
     async def slowly(writer: asyncio.StreamWriter) -> None:
         answering.append(writer)

@@ -109,7 +109,7 @@ class Held(Trouble):
     ]
 )
 def trouble(request: pytest.FixtureRequest) -> Iterator[Trouble]:
-    """In calm weather, with eight accounts that are fine."""
+    """A service without trouble so far, with eight healthy accounts."""
     kind: type[Trouble] = request.param
     if kind.command and subprocess.run([*kind.command[:4], "true"], capture_output=True, check=False).returncode:
         pytest.skip("this machine lets nobody make a namespace")
@@ -142,7 +142,7 @@ def said_once(log: str, what: str) -> bool:
 
 
 def check_the_rest(storm: Storm) -> None:
-    """It works as ever: what is over is told, once, and nothing that was told is told again."""
+    """Normal work goes on: ends are told once, and nothing is repeated."""
     storm.vendor.move(FINE)
     storm.wait_until(lambda: everyone_is(storm, "CRITICAL", "RESOLVED"), "what is over")
     storm.wait_for_polls(2)
@@ -249,7 +249,7 @@ async def _send(channel: Channel) -> Sent:
 @pytest.mark.parametrize(("mood", "outcome"), ON_THE_WEB.items())
 @pytest.mark.parametrize("name", [HOOK, MAIL])
 def test_what_a_receivers_manners_prove(name: str, mood: Mood, outcome: Outcome) -> None:
-    """Above all of a mail server that takes the mail and hangs up: before it said yes, or after."""
+    """Especially a mail server that hangs up after taking the mail, before or after its reply."""
     chronicle, weather = Chronicle(), Weather(random.Random(0), lambda: None)
     weather.always = mood
     receiver = (

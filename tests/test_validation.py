@@ -1,4 +1,4 @@
-"""pydantic's findings as lines for people."""
+"""pydantic's errors as readable lines."""
 
 import tomllib
 from collections.abc import Mapping

@@ -18,7 +18,7 @@ from budgetd_rules.own_account import NOT_COMPOSED, channel_of
 class Dead:
     """A notice given up for its channel. `told` is the channel that gets it instead, or already knows.
 
-    A `report` needs no other: the next one says the same.
+    A `report` (digest or drill) is not handed over: the next one says the same.
     """
 
     notice: str

@@ -31,7 +31,7 @@ def load_polls(db: Store, intervals: Mapping[str, timedelta]) -> dict[str, NextP
 def load_untold(db: Store, channels: Iterable[str], now: datetime) -> dict[str, datetime]:
     """Since when each channel has had something due, not counting holds. Call this inside a read.
 
-    What quiet hours held counts again when they are over; what a silence holds does not count.
+    Notices held by quiet hours count again once these are over; notices held by a silence do not count.
     """
     sql = """
         SELECT channel, min(max(due_at, owed_since)) FROM notices

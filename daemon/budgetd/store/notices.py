@@ -48,7 +48,7 @@ class ChannelState:
 class Waiting:
     """All that waits for one channel, with the data to settle and compose it.
 
-    `unreadable` are notices of which nothing can be made: they are dead, so that they hold up no other. `is_judged`:
+    `unreadable` are invalid notices, which are dead so that they do not delay others. `is_judged`:
     no reading is newer than what was made of it, so that what is told fits the numbers beside it.
     """
 
@@ -189,7 +189,7 @@ def settle(db: Store, settled: Sequence[Settled], now: datetime) -> None:
 def begin(db: Store, channel: str, notices: Sequence[str], title: str, body: str, now: datetime) -> int:
     """Records an attempt before it is made, with the outcome unknown. Returns its id.
 
-    What was held is so no more: from here on it waits, as long as it did before.
+    Held notices become waiting, and keep the age that they have.
     """
     with write(db):
         _release(db, notices, now)
@@ -221,7 +221,7 @@ def finish(
 ) -> None:
     """Records the receipt: the outcome of the attempt, the channel's state, and the settled notices.
 
-    Of a channel that left the config meanwhile nobody needs to hear how it fares.
+    The health of a channel that has left the config meanwhile is not recorded.
     """
     with write(db):
         db.execute(

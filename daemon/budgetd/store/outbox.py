@@ -16,8 +16,8 @@ from budgetd_rules.rule import Level
 class OutboxEntry:
     """A notice and its attempts, owed `since` a time. `next_try_at` is set only while it waits.
 
-    `delay`: it is an escalation, told only if nobody has acked by then. A digest or a drill has its `report`, and none
-    of the fields of a change.
+    `delay` is set for an escalation, sent only if nobody has acked by then. A digest or a drill has a `report`, and no
+    fields of a change.
     """
 
     id: str
