@@ -26,8 +26,8 @@ def plan(
 ) -> None:
     """Registers every account (name -> provider) as due at its time, or at once if new, and to be judged again.
 
-    A pause that a vendor asked for remains in force after a restart. It can't end after `latest_retry`, unless the clock
-    was set back.
+    A pause that a vendor asked for stays in force after a restart. It can't end after `latest_retry`, unless the
+    clock was set back.
     """
     with write(db):
         known = {row["name"]: row for row in db.query("SELECT name, next_poll_at, retry_until FROM accounts")}
