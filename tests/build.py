@@ -16,7 +16,7 @@ Number = int | str
 
 
 def minutes(count: float) -> datetime:
-    """So long after noon."""
+    """This many minutes after noon."""
     return NOON + timedelta(minutes=count)
 
 
@@ -102,7 +102,7 @@ def episode(
     end: Reason | None = None,
     worst: Value | int = UNKNOWN,
 ) -> Episode:
-    """One that has ended was cleared, where no other reason is given."""
+    """The default reason of an episode that has ended is that it was cleared."""
     return Episode(
         id=id,
         key=WatchKey(rule, account, meter),

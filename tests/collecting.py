@@ -1,4 +1,4 @@
-"""What the tests of `collect` share: the documented answers, and how to have one read."""
+"""Shared by the tests of `collect`: the documented answers, and functions that read one."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ def document(name: str) -> Json:
 
 
 def answer(body: object = "", status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
-    """With `body` as it is if it is bytes or text, else as JSON."""
+    """A response. `body` is sent as it is if it is bytes or text, else as JSON."""
     if isinstance(body, str):
         body = body.encode("utf-8", "surrogatepass")
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -74,7 +74,7 @@ def details(poll: Poll) -> list[str]:
 
 
 def places(tree: Json, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where something stands in a document, every part of it."""
+    """The places of all parts of a document."""
     yield here
     if isinstance(tree, dict | list):
         for key, inner in tree.items() if isinstance(tree, dict) else enumerate(tree):
@@ -82,7 +82,7 @@ def places(tree: Json, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def check(poll: Poll) -> None:
-    """What holds of every poll: fields of their types, outages on one printable line, and the key nowhere."""
+    """Asserts what is true of every poll: typed fields, outages in one printable line, and no key anywhere."""
     kinds: dict[ValueType, Any] = {
         ValueType.NUMBER: Decimal | Unlimited,
         ValueType.BOOL: bool,

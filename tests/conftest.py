@@ -1,4 +1,4 @@
-"""What every test begins with: nothing of the machine's own settings, and logging as it was."""
+"""Fixtures for every test: no settings of the machine, and logging restored."""
 
 import gc
 import itertools
@@ -36,23 +36,23 @@ def examples(number: int) -> settings:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two for each core: many a test waits, for a daemon or for what it sends."""
+    """Two workers per core, because many tests wait for a service or its messages."""
     return 2 * (os.cpu_count() or 1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files that take longest begin first: in the end nobody waits for one of them."""
+    """The slowest files start first, so that none of them is left running alone at the end."""
     items.sort(key=lambda item: _LONGEST.index(item.path.stem) if item.path.stem in _LONGEST else len(_LONGEST))
 
 
 def pytest_collection_finish() -> None:
-    """What was collected stays: that it is no garbage is not looked up again and again."""
+    """Freezes the collected tests, so that the garbage collector does not scan them again."""
     gc.freeze()
 
 
 @pytest.fixture(scope="session")
 def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """As many as wanted. `mktemp` would look through all that it has made, each time."""
+    """Numbered folders. `mktemp` would scan all earlier ones at each call."""
     folder = tmp_path_factory.mktemp("homes")
     return (folder / str(number) for number in itertools.count())
 

@@ -32,7 +32,7 @@ class Faraway(Serving):
         super().__init__(_Server(self))
 
     def point(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-        """This process's requests to the outside come here."""
+        """Directs this process's outgoing requests here."""
         self.ca.cert_pem.write_to_path(folder / "ca.pem")
         for name in ("HTTPS_PROXY", "https_proxy"):
             monkeypatch.setenv(name, f"http://{HOST}:{self.port}")

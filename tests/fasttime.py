@@ -1,4 +1,4 @@
-"""An event loop for tests whose time is its own: it passes only while all wait for it, and then at once."""
+"""An event loop with simulated time: when all tasks wait, it jumps to the next timer."""
 
 import asyncio
 import selectors
@@ -32,7 +32,7 @@ class _Loop(asyncio.SelectorEventLoop):
 
 
 class FastWorker(Worker):
-    """While it works no time passes."""
+    """A worker during whose calls no simulated time passes."""
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
@@ -50,5 +50,5 @@ def run_fast(story: Coroutine[Any, Any, T]) -> T:
 
 
 def passed() -> float:
-    """How many seconds have, since the loop began."""
+    """The simulated seconds since the loop began."""
     return asyncio.get_running_loop().time()

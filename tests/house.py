@@ -1,4 +1,4 @@
-"""The house without its network: a real database file, real judging, real Apprise into a list; the clock is given."""
+"""The whole service without a network: real database, judging and Apprise (into a list), and a fake clock."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ from build import NOON, account, reading, rule
 
 @dataclass
 class Mailbox:
-    """What arrived, as `channel: title`, and whether the service works just now. It refuses texts with `refused`."""
+    """The messages that arrived, as `channel: title`. It refuses texts that contain `refused`."""
 
     host: str
     titles: list[str] = field(default_factory=list)
@@ -75,7 +75,7 @@ def _empty_database() -> bytes:
 
 
 def _open(path: Path) -> Store:
-    """No test cuts the power, so none waits for the disk."""
+    """Opened without syncing to disk, as no test cuts the power."""
     db = database.open_for_daemon(path)
     db.execute("PRAGMA synchronous=OFF")
     return db
@@ -121,7 +121,7 @@ class House:
         return self.mailbox.titles
 
     def restart(self) -> "House":
-        """As after kill -9: nothing of this process goes on but the file."""
+        """Restarts as after kill -9: only the database file remains."""
         self.db.close()
         again = House(self.path, mailbox=self.mailbox)
         again.ruleset, again.routing = self.ruleset, self.routing
@@ -151,7 +151,7 @@ class House:
         polls.record(self.db, [Finished(poll=seen, next_poll_at=at + timedelta(minutes=5))])
 
     def balance(self, remaining: int, at: datetime = NOON) -> None:
-        """A poll that found so many credits, recorded and judged."""
+        """Records and judges a poll with this many credits."""
         self.read(reading(as_of=at, remaining=remaining))
         self.judge(at)
 
@@ -162,7 +162,7 @@ class House:
         return judge_all(self.db, self.ruleset, self.routing, now)
 
     def plan(self, now: datetime) -> None:
-        """As at a start, after a reload, and when the clock was set."""
+        """Plans as at a start, after a reload, or after the clock was set."""
         due_times.plan(self.db, self.routing.group_wait, retry_pause, now)
 
     def start(self, now: datetime) -> None:
@@ -202,11 +202,11 @@ def diary(reports: Mapping[Report, str], zone: tzinfo = UTC) -> Diary:
 
 
 class _KilledError(BaseException):  # which no handler takes for a failure
-    """Stands for the end of the process."""
+    """Raised in place of the end of the process."""
 
 
 class _DyingChannel(Channel):
-    """A channel whose process is killed: before the message is out, or after, when nobody has written it down yet."""
+    """A channel whose process is killed before the message is sent, or after it but before its receipt."""
 
     def __init__(self, name: str, url: Secret, dies: str) -> None:
         super().__init__(name, url)

@@ -1,4 +1,4 @@
-"""A mail server on loopback as the real ones are: STARTTLS or TLS from the start, a password, and moods."""
+"""A realistic mail server on loopback, with STARTTLS or TLS, a password, and configurable failures."""
 
 import asyncio
 import ssl
@@ -73,7 +73,7 @@ class MailServer:
         await asyncio.gather(*others, return_exceptions=True)
 
     def trust(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-        """This process trusts the server's CA, as it would a company's own."""
+        """Makes this process trust the server's CA."""
         self.ca.cert_pem.write_to_path(folder / "mail-ca.pem")
         monkeypatch.setenv("SSL_CERT_FILE", str(folder / "mail-ca.pem"))
 

@@ -1,4 +1,4 @@
-"""Texts that want to be markup, links, mentions or headers, in every place where a vendor or a config supplies one."""
+"""Hostile texts (markup, links, mentions, headers) in every place that a vendor or a config can fill."""
 
 import functools
 import re
@@ -56,7 +56,7 @@ TEXTS: Final = {
 
 @functools.cache
 def message_of(text: str, *, several: bool = False) -> Message:
-    """With the text wherever a vendor or a config may put one; the links lead where the config says."""
+    """A message with the text in every place that a vendor or a config can fill."""
     mine = replace(account(), title=text, owner=text, at_zero=text, labels={"team": text})
     readings = [
         reading(f"sub/{text}", Kind.SUBSCRIPTION, unit=text, plan=text, status=text, days_until_expiry=1),
@@ -138,7 +138,7 @@ def assert_html(text: str, plain: str) -> None:
 
 
 def _tags(text: str) -> tuple[list[tuple[str, str]], str]:
-    """And the text that is shown."""
+    """The tags with their attributes, and the visible text."""
     found: list[tuple[str, str]] = []
     shown: list[str] = []
 

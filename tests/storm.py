@@ -1,4 +1,4 @@
-"""A storm: the real daemon, killed (-9) again and again between a vendor that wanders and channels that fail."""
+"""A storm: the real service is killed (-9) again and again, while the vendor's numbers change and channels fail."""
 
 import os
 import random
@@ -146,7 +146,7 @@ class Storm:
     # --- what happens to the daemon
 
     def rage(self, kills: int, until: float) -> None:
-        """So many lives, each ended by kill -9: at a random instant, or while a message of its is read."""
+        """Runs this many lives, each ended by kill -9, at a random time or while a message is received."""
         self._rages = True
         while self.kills < kills and time.monotonic() < until:
             self._pass_time()
@@ -201,7 +201,7 @@ class Storm:
         threading.Thread(target=self._listen, args=[self._process.stdout], daemon=True).start()
 
     def _listen(self, pipe: IO[bytes]) -> None:
-        """Not a file: a test may forbid the daemon to write to any."""
+        """Reads a pipe, because a test may forbid the service to write to files."""
         with pipe:
             for line in pipe:
                 self._said.append(line.decode(errors="replace"))
@@ -235,7 +235,7 @@ class Storm:
         self.wait_until(lambda: text in self.log, f"{text!r} in the log")
 
     def live(self, seconds: float) -> None:
-        """At most: it may be killed before."""
+        """Runs for at most this long; it may be killed earlier."""
         deadline = time.monotonic() + seconds
         while self._is_alive and time.monotonic() < deadline:
             time.sleep(0.005)
@@ -264,7 +264,7 @@ class Storm:
             self._strike(life)
 
     def _strike(self, life: int | None = None) -> None:
-        """As when the power goes: no handler runs."""
+        """Kills without any handler, like a power failure."""
         with self._lock:
             if self._process is not None and life in (None, self._lives):
                 self._process.kill()

@@ -195,7 +195,7 @@ def attempts_of(record: Record, events: Sequence[Asked | Came]) -> dict[int, Att
 
 
 def disordered(lines: Iterable[Told]) -> Iterator[str]:
-    """Per channel and episode: open before worse before over, and no end without a beginning that does not say so."""
+    """For each channel and episode: opened, then worsened, then resolved; an end without a beginning says so."""
     last: dict[tuple[str, str], Told] = {}
     for one in lines:
         before = last.get((one.channel, one.episode))
@@ -259,7 +259,7 @@ def _wrong_history(one: Told, seen: Sequence[Decimal], changes: Sequence[Change]
 
 
 def untold(courses: Mapping[str, Sequence[Stretch]], record: Record, lines: Sequence[Told]) -> Iterator[str]:
-    """In the end each channel knows how each account stands."""
+    """Channels that at the end do not know the state of an account."""
     for account, course in courses.items():
         level, heard = None, dict.fromkeys((HOOK, FORM, MAIL))
         for change in record.changes:

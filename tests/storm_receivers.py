@@ -134,7 +134,7 @@ class MailReceiver(Mailbox):
 
 
 async def _silence() -> str:
-    """Until the connection is gone, which cancels it."""
+    """Waits until the connection is closed, which cancels this."""
     await asyncio.Event().wait()
     raise AssertionError("unreachable")
 

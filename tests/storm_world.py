@@ -79,7 +79,7 @@ class Came:
 
 
 class Chronicle:
-    """What happened, in the order in which it did."""
+    """The events, in order."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -132,7 +132,7 @@ class Vendor:
         return list(self._courses)
 
     def move(self, band: Band) -> None:
-        """All accounts at once."""
+        """Changes the numbers of all accounts at once."""
         with self._lock:
             for course in self._courses.values():
                 course.move(band)

@@ -1,4 +1,4 @@
-"""The process dies between any two steps of a poll's way to a person: nothing is lost, and no repeat is unmarked."""
+"""The process dies between any two steps from poll to message: nothing is lost, and every repeat says so."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -77,7 +77,7 @@ def test_after_the_receipt(house: House) -> None:
 
 
 def test_over_while_the_outcome_was_unknown_is_told_as_over(house: House) -> None:
-    """The opening may have arrived: then its end has to arrive too."""
+    """The opening may have arrived, so the end has to be sent too."""
     house.balance(400)
     house.deliver(minutes(1), dies="after the send")
     house = house.restart()

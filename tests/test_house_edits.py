@@ -13,7 +13,7 @@ from house import House
 
 @pytest.fixture
 def house(tmp_path: Path) -> House:
-    """With an open episode that was told."""
+    """A house with an open episode that was told."""
     house = House(tmp_path / "budgetd.db")
     house.balance(400)
     house.deliver(minutes(0))
@@ -21,7 +21,7 @@ def house(tmp_path: Path) -> House:
 
 
 def reload(house: House, rules: Sequence[Rule], at: float) -> list[str]:
-    """What is told because of other rules."""
+    """Switches to other rules. Returns the messages that this causes."""
     before = len(house.titles)
     house.ruleset = Ruleset(rules, [account()])
     house.judge_all(minutes(at))
@@ -49,7 +49,7 @@ def test_an_edit(edited: list[Rule], told: list[str], house: House) -> None:
 
 
 def test_a_rule_that_is_gone_for_a_moment_goes_on_silently(house: House) -> None:
-    """Such as a rules.d that is empty for a second while it is copied."""
+    """For example, rules.d is empty for a second while files are copied."""
     assert reload(house, [], 5) == []
     assert reload(house, [rule()], 6) == []
     house.balance(90, minutes(10))

@@ -1,4 +1,4 @@
-"""A channel that stays down, or leaves the config: what it was to be told goes to another, once; nothing is lost."""
+"""A channel that stays down or leaves the config: its notices go to another channel, once, and none is lost."""
 
 import logging
 import sqlite3
@@ -45,13 +45,13 @@ def make(
 
 
 def keep_trying(house: House, until: float, since: float = 0) -> None:
-    """Looks every four hours, and at the end."""
+    """Runs a delivery round every four hours, and at the end."""
     for minute in [*range(round(since), round(until), 240), until]:
         house.deliver(minutes(minute))
 
 
 def states(house: House) -> dict[str, str]:
-    """Of what is not about budgetd itself: channel -> state and reason of its last notice."""
+    """channel -> state and reason of its last notice, without notices about budgetd itself."""
     sql = """
         SELECT notices.channel, notices.state || coalesce(': ' || notices.reason, '')
         FROM notices JOIN changes ON changes.id = change WHERE changes.account <> 'budgetd' ORDER BY changes.at
@@ -136,7 +136,7 @@ def test_a_channel_that_comes_back_in_time_is_told_itself(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("is_back", [True, False])
 def test_no_notice_dies_before_its_channel_was_tried_again_after_a_start(is_back: bool, tmp_path: Path) -> None:
-    """The daemon, or the machine, was off for days; the network may come up a little later than it."""
+    """The service or the machine was off for days, and the network may come up a little later."""
     house = make(tmp_path)
     house.balance(400)
     house.deliver(minutes(0))
@@ -201,7 +201,7 @@ def test_without_another_channel_it_is_dead_and_said_loudly(tmp_path: Path, capl
 def test_what_nobody_could_be_told_is_told_once_its_channel_works_again(
     meanwhile: list[tuple[int, int]], told: list[str], tmp_path: Path
 ) -> None:
-    """Dead it is, and shown as that; but tried as ever."""
+    """The notice is dead and shown as such, but its channel is still tried."""
     house = make(tmp_path, channels=["ops"])
     house.balance(400)
     keep_trying(house, 4 * DAY - 60)
@@ -217,7 +217,7 @@ def test_what_nobody_could_be_told_is_told_once_its_channel_works_again(
 
 @pytest.mark.parametrize("works", ["ops", "finance"])
 def test_whoever_works_again_first_is_told_what_nobody_could_be(works: str, tmp_path: Path) -> None:
-    """The channel itself, or the one that was to be told instead."""
+    """Either the channel itself, or its fallback."""
     house = make(tmp_path, channels=["ops", "finance"], failing=["ops", "finance"])
     house.balance(400)
     keep_trying(house, 8 * DAY)
@@ -254,7 +254,7 @@ def test_of_a_dead_one_that_is_tried_by_hand_it_is_the_same_again(tmp_path: Path
 
 
 def test_an_episode_goes_over_whole(tmp_path: Path) -> None:
-    """Its reminders with it, so that they do not come one by one, each three days late."""
+    """Its reminders go with it, so that they do not follow one by one, each three days late."""
     house = make(tmp_path, rules=[rule(remind=Clockwork(every=timedelta(days=1)))])
     for day in range(8):
         house.balance(400, minutes(day * DAY))
@@ -323,7 +323,7 @@ def test_after_a_silence_that_ended_sooner_it_is_tried_like_any_other(tmp_path: 
 
 
 def test_a_clock_that_was_set_back_makes_nothing_younger_for_long(tmp_path: Path) -> None:
-    """Owed in what is the far future now, it counts from its new time on."""
+    """A notice with a due time now in the far future counts from its corrected time on."""
     house = make(tmp_path)
     house.balance(400, minutes(100 * DAY))
     house.deliver(minutes(0), planned_at=minutes(0))
@@ -332,7 +332,7 @@ def test_a_clock_that_was_set_back_makes_nothing_younger_for_long(tmp_path: Path
 
 
 def test_time_before_it_was_held_counts(tmp_path: Path) -> None:
-    """Owed for two days, held for one, owed for another: dead."""
+    """Owed for two days, held for one, and owed for another: then it is dead."""
     house = make(tmp_path)
     house.balance(400)
     keep_trying(house, 2 * DAY)

@@ -23,7 +23,7 @@ def house(tmp_path: Path) -> House:
 
 
 def play(house: House, course: Sequence[tuple[float, int]]) -> list[str]:
-    """So many credits at so many minutes after noon, each judged and delivered; the titles that came of it."""
+    """Judges and delivers these credits, by minutes after noon. Returns the titles of the messages."""
     before = len(house.titles)
     for at, remaining in course:
         house.balance(remaining, minutes(at))

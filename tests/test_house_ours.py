@@ -1,4 +1,4 @@
-"""budgetd's own troubles, from where they happen to what a person reads."""
+"""budgetd's own troubles, from their cause to the message."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -129,7 +129,7 @@ def test_a_failing_channel_that_leaves_the_config_is_over(house: House) -> None:
 
 
 def test_what_cannot_be_told_on_either_is_not_told_to_the_one_that_fails(house: House) -> None:
-    """For three days finance can't be told that ops fails; ops is no substitute for that."""
+    """For three days finance can't be told that ops fails; ops itself can't be its substitute."""
     house.mailbox.failing |= {"ops", "finance"}
     house.balance(400)
     fail(house, [*range(0, 60, 2), *range(60, 4 * 24 * 60, 240)])

@@ -27,7 +27,7 @@ def remaining(number: int, hour: int) -> int:
 
 
 def deliver_when_due(house: House, begin: datetime, end: datetime) -> None:
-    """As the service's ticks would: at each instant at which the channel may be tried, while there is anything."""
+    """Delivers at each time at which the channel may be tried, while anything is owed."""
     now = begin
     while now < end and house.rows("SELECT 1 FROM notices WHERE state = 'waiting'"):
         house.deliver(now)
@@ -112,7 +112,7 @@ def test_what_the_service_refuses_for_ever_does_not_keep_the_rest_back(tmp_path:
 
 
 def test_of_many_that_are_critical_and_new_one_a_minute_probes(tmp_path: Path) -> None:
-    """However they come: the channel that fails is not beset."""
+    """In any order, a failing channel is not tried too often."""
     house = House(tmp_path / "budgetd.db", accounts=[account(f"a{number}") for number in range(30)])
     house.mailbox.failing.add("ops")
     house.read(reading(account="a0", remaining=50))

@@ -33,12 +33,12 @@ def house(tmp_path: Path) -> House:
 
 
 def play(house: House, course: Course) -> list[str]:
-    """So many credits at each time, judged and delivered; what came of it, with the time at which it came."""
+    """Judges and delivers these credits, by time. Returns the messages, with their times."""
     return [line for at, left in course for line in tell(house, at, left)]
 
 
 def tell(house: House, at: str, left: int | None = None) -> list[str]:
-    """What is delivered then, after a poll where there is one."""
+    """Polls if there are credits, and delivers. Returns the messages."""
     before = len(house.titles)
     if left is not None:
         house.balance(left, night(at))
@@ -150,7 +150,7 @@ def test_other_quiet_hours_hold_at_once(hours: list[str], told: list[str], house
 
 
 def test_the_clock_is_set_back_out_of_the_night(house: House) -> None:
-    """Nothing waits for a morning that the wrong clock had promised."""
+    """No notice waits for a morning computed from the wrong clock."""
     play(house, [("23:00", 400)])
     house.plan(night("15:00"))
     assert tell(house, "15:00") == ["15:00 WARNING"]
@@ -236,7 +236,7 @@ ESCALATING = (Route(channels=("boss",), after=timedelta(hours=2)), Route(channel
 
 @pytest.fixture
 def office(tmp_path: Path) -> House:
-    """Ops at once, and the boss two hours later."""
+    """Routes to ops at once, and to the boss after two hours."""
     rules = [rule(ease_for=timedelta(minutes=30), remind=Clockwork(every=timedelta(hours=3)))]
     return House(tmp_path / "budgetd.db", rules=rules, channels=["ops", "boss"], routes=ESCALATING)
 

@@ -1,4 +1,4 @@
-"""What happens while something else is under way: a send, a poll, a sleep."""
+"""Races: things that happen during a send, a poll or a sleep."""
 
 import asyncio
 from datetime import timedelta
@@ -36,7 +36,7 @@ def house(tmp_path: Path) -> House:
 def test_what_is_dropped_while_it_is_sent_was_told_if_it_arrived(
     outcome: Outcome, told: list[str], house: House
 ) -> None:
-    """So its end is told too."""
+    """It may have arrived, so its end is told too."""
     house.balance(400)
     (owed,) = notices.load(house.db, "ops", NOON).owed
     attempt = notices.begin(house.db, "ops", [owed.notice.id], "WARNING voice", "", NOON)
@@ -68,7 +68,7 @@ def test_a_judgement_that_does_not_come_keeps_back_nothing_for_long(house: House
 
 
 def test_what_can_not_be_judged_keeps_back_nothing(house: House) -> None:
-    """Polled and tried each second, it would keep its channel from all else."""
+    """Otherwise an account that is polled each second would block its channel."""
     house.balance(400)
     with database.write(house.db):
         house.db.execute("UPDATE watches SET memory = 'no JSON'")
@@ -96,7 +96,7 @@ def test_after_a_sleep_nothing_dies_before_it_was_tried_again(tmp_path: Path) ->
     house.balance(400)
 
     async def rounds(*at: float) -> list[str]:
-        """One outbox, which is not started anew."""
+        """Delivery rounds of one outbox, which is not restarted."""
         worker = Worker("store of a test")
         db = await worker.run(database.open_for_daemon, house.path)
         channels = dict.fromkeys(house.routing.group_wait)

@@ -31,7 +31,7 @@ def at(clock: str, days: int = 0) -> datetime:
 
 
 def make(tmp_path: Path, reports: dict[Report, str] | None = None, **more: Any) -> House:
-    """Started on the Saturday before, and polled since."""
+    """A house that was started on the Saturday before, and has polled since."""
     house = House(tmp_path / "budgetd.db", reports=reports or DIGEST, **more)
     house.start(at("12:00", -2))
     house.balance(9000, at("08:59"))
@@ -39,7 +39,7 @@ def make(tmp_path: Path, reports: dict[Report, str] | None = None, **more: Any) 
 
 
 def configure(house: House, now: datetime, reports: dict[Report, str]) -> None:
-    """As at a reload."""
+    """Applies a new config, as a reload does."""
     house.routing = replace(house.routing, diaries={"ops": diary(reports)} if reports else {})
     house.start(now)
 

@@ -53,14 +53,14 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What the daemon left in its database."""
+    """The service's records in its database."""
 
     changes: tuple[dict[str, Any], ...]
     notices: tuple[dict[str, Any], ...]
     attempts: tuple[Attempt, ...]
 
     def settled_unheard(self, arrived: Iterable[Received]) -> list[str]:
-        """The notices that nobody got: not sent, or sent and not in a text that arrived."""
+        """Notices that did not arrive: not sent, or sent but in no text that arrived."""
         texts = {(one.channel, one.title, one.body) for one in arrived}
         heard = {notice for one in self.attempts if one.outcome == "ok" and one.text in texts for notice in one.notices}
         sound = {notice["id"] for notice in self.notices if notice["state"] in ("sent", "collapsed")}
@@ -101,7 +101,7 @@ class Killer:
         stage.daemon.kill()
 
     def kill_at(self, stage: Stage, received: Received) -> None:
-        """In the receiver's thread: whoever waits for the story starts the daemon again."""
+        """Runs in the receiver's thread; the thread that waits for the story restarts the service."""
         is_new = (received.channel, received.title) not in self._seen
         self._seen.add((received.channel, received.title))
         if is_new and self._chance.random() < KILLED_IN_THE_ACT:
@@ -122,7 +122,7 @@ class Killer:
             time.sleep(0.02)
 
     def play(self, stage: Stage, step: Step, lives: Iterable[float]) -> None:
-        """One step, in which the daemon lives so long, again and again; until all that it expects has arrived."""
+        """Plays one step, in which the service lives this long again and again, until all expected messages arrived."""
         seen, polled = len(stage.inbox.received), stage.polled()
         if seen and not step.expect:  # the step that waits for the receipts is less patient than failing sends take
             self.wait_until(stage, lambda: nothing_waits(stage), "the receipts")
@@ -176,12 +176,12 @@ def check_routes(record: Record) -> None:
 
 
 def of_vendors(changes: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without those of the account `budgetd`: that a channel fails is told besides its route."""
+    """Without the account `budgetd`: notices of a failing channel do not follow the routes."""
     return [change for change in changes if change["account"] != "budgetd"]
 
 
 def check_receipts(record: Record, received: Iterable[Received]) -> None:
-    """What the attempts say is what the receivers saw, message by message."""
+    """The recorded attempts match what the receivers saw, message by message."""
     arrived = Counter((one.channel, one.title, one.body) for one in received if one.arrived)
     refused = Counter((one.channel, one.title, one.body) for one in received if not one.arrived)
     tries = {outcome: Counter[tuple[str, str, str]]() for outcome in ("ok", "failed", "unknown")}
@@ -192,7 +192,7 @@ def check_receipts(record: Record, received: Iterable[Received]) -> None:
 
 
 def repeats(record: Record, arrived: Iterable[Received]) -> int:
-    """How often something was told again. Each says so, and each has an earlier attempt that nobody knows about."""
+    """The number of repeats. Each says so, and follows an attempt of unknown outcome."""
     seen: set[tuple[str, str, str]] = set()
     count = 0
     for message in arrived:
@@ -211,7 +211,7 @@ def repeats(record: Record, arrived: Iterable[Received]) -> int:
 
 
 def block(message: Received, episode: str) -> str:
-    """What a message, perhaps one for many, says of an episode."""
+    """The part of a message that is about this episode."""
     return next(text for text in message.body.split("\n\n") if f"episode {episode}" in text)
 
 
