@@ -159,7 +159,7 @@ app.command()(episodes)
 
 
 def demo() -> None:
-    """Watch budgetd work, in under a minute, with four simulated vendors, a webhook and a mailbox."""
+    """Watch budgetd work, in under a minute. Uses four simulated vendors, a webhook and a mailbox."""
     from budgetd.demo.story import run_demo  # noqa: PLC0415 - only this command needs its servers
 
     run_demo(print)

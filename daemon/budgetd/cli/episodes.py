@@ -28,7 +28,7 @@ def episodes(
     ended_too: Annotated[bool, typer.Option("--all", help="Include those that have ended.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the open episodes, or show one in full: its changes, and the messages sent about them."""
+    """List the open episodes, or show one in full. Shows its changes, and the messages sent about them."""
     outline, now = load_outline(config), read_clock()
     db = database.open_for_reading(outline.config.state)
     found = load_episodes(db, episode, outline.ruleset.accounts, now, ended_too=ended_too) if db else ()

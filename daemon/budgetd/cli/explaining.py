@@ -46,7 +46,7 @@ def explain(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show why a rule does or does not send messages about an account: each of its checks, as it is now."""
+    """Show why a rule alerts on an account, or why not. Prints each check with its current result."""
     outline, now = load_outline(config), read_clock()
     require_rule(rule, outline)
     _require_account(account, outline)

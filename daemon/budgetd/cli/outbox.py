@@ -28,7 +28,7 @@ from budgetd_rules.notices import NoticeState
 from budgetd_rules.sanitizing import harmless, one_line
 
 outbox_app: Final = typer.Typer(
-    help="List notices that wait or could not be delivered; retry or drop them.",
+    help="List, retry or drop undelivered notices.",
     invoke_without_command=True,
 )
 _LAST: Final = timedelta(days=7)
@@ -55,7 +55,7 @@ def outbox(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List notices that wait or could not be delivered."""
+    """List undelivered notices: those that wait, are held, or are dead."""
     if context.invoked_subcommand is not None:
         return
     outline, now = load_outline(config), read_clock()

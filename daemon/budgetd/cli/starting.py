@@ -116,9 +116,7 @@ class _Start:
         rules = draft_rules(tried.views)
         outline = make_outline(self._trial(tried.account, channel, rules))
         for rule in rules:
-            print(
-                f"rule {rule.name}: no percentage is known, so its limits start from the {show(rule.remaining)} now left"
-            )
+            print(f"rule {rule.name}: no percentage is known, so it goes by the {show(rule.remaining)} now left")
         for warning in warnings(outline):
             print(f"warning: {warning}")
         if self._wish.asks and not confirm(f"Write {self._target}?"):

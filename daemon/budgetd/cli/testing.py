@@ -16,7 +16,7 @@ def run_tests(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="TOML files of rule tests.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Run rule tests: which messages a series of readings would cause. See docs/testing-rules.md."""
+    """Run rule tests. They check which messages a series of readings causes: see docs/testing-rules.md."""
     results = [run_case(case) for case in _load(files)]
     failed = [result for result in results if result.differences]
     if as_json:
