@@ -591,6 +591,23 @@ def test_quiet_hours_as_they_are_written(text: str, expected: Quiet, write_confi
         ),
         pytest.param(f"{ROUTED}[[routes]]\nchannels = ['ops']\nafter = '2h'{REST}", [], id="an escalation before it"),
         pytest.param(f"{ROUTED}[[routes]]\nchannels = ['ops']\ncontinue = true{REST}", [], id="behind `continue`"),
+        pytest.param(
+            f"{ROUTED}[[routes]]\nmatch = {{ account = 'voise-*' }}\nchannels = ['ops']\n[[routes]]\n"
+            f"match = {{ provider = 'cekra', rule = 'lo' }}\nchannels = ['ops']{REST}",
+            [
+                "routes#1.match.account: matches nothing: none is called voise-*; did you mean voice?",
+                "routes#2.match.rule: matches nothing: none is called lo; did you mean low?",
+                "routes#2.match.provider: matches nothing: none is called cekra; did you mean cekura?",
+            ],
+            id="names that nothing has",
+        ),
+        pytest.param(
+            f"{ROUTED}[[routes]]\nmatch = {{ account = 'off', provider = 'cargo', rule = 'blind' }}\n"
+            "channels = ['ops']\n[[routes]]\nmatch = { account = 'budgetd', provider = 'budgetd' }\n"
+            f"channels = ['ops']{REST}\n[accounts.off]\nprovider = 'cargo'\napi_key = 'x'\nenabled = false",
+            [],
+            id="names of what is switched off, built in or budgetd itself",
+        ),
         # --- rules of which nobody hears
         pytest.param(
             f"{ROUTED}[[routes]]\nmatch = {{ level = 'critical' }}\nchannels = ['ops']",
@@ -598,7 +615,7 @@ def test_quiet_hours_as_they_are_written(text: str, expected: Quiet, write_confi
             id="a level that no route takes",
         ),
         pytest.param(
-            f"{ROUTED}[[routes]]\nmatch = {{ rule = 'high' }}\nchannels = ['ops']",
+            f"{ROUTED}[[routes]]\nmatch = {{ rule = 'store-failing' }}\nchannels = ['ops']",
             ["rules.low: nobody will be told of warning and critical: no route takes it to a channel"],
             id="a rule that no route takes",
         ),

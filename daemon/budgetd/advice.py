@@ -20,7 +20,7 @@ from budgetd_rules.judgement import FROM_HISTORY
 from budgetd_rules.kinds import Kind
 from budgetd_rules.memory import ChangeKind, Watch, WatchKey
 from budgetd_rules.meters import Account, family
-from budgetd_rules.own_account import OWN_ACCOUNT, own_meters
+from budgetd_rules.own_account import OWN_ACCOUNT, OWN_NAME, own_meters
 from budgetd_rules.polls import CONNECTION
 from budgetd_rules.prospects import never_ends
 from budgetd_rules.routing import Route
@@ -47,6 +47,7 @@ def warnings(outline: Outline) -> list[str]:
     unrouted = [name for name in routing.group_wait if routing.routes and name not in routed]
     lines += [config.problem(f"channels.{name}", "no route leads to it: it will be told nothing") for name in unrouted]
     lines += [config.problem(*found) for found in _idle_routes(routing.routes)]
+    lines += [config.problem(*found) for found in _lost_routes(outline)]
     lines += [config.problem(*found) for rule in rules if routing.routes for found in _unheard(rule, outline)]
     return lines
 
@@ -184,6 +185,21 @@ def _idle_routes(routes: Sequence[Route]) -> Iterator[tuple[str, str]]:
             yield f"routes#{number}", f"{what}; put it before that one, or write continue = true there"
         elif _takes_everything(route):
             ends_at = number
+
+
+def _lost_routes(outline: Outline) -> Iterator[tuple[str, str]]:
+    """Routes that ask for a name that nothing has. What is switched off, but in the config, has its name."""
+    file = outline.config.file
+    known = {
+        "rule": outline.ruleset.rules.keys() | outline.config.own_rules,
+        "account": file.accounts.keys() | {OWN_NAME},
+        "provider": {account.provider for account in file.accounts.values()} | {OWN_NAME},
+    }
+    for number, route in enumerate(outline.routing.routes, 1):
+        for key, asked in (("rule", route.rule), ("account", route.account), ("provider", route.provider)):
+            if not any(fnmatchcase(name, asked) for name in known[key]):
+                what = f"matches nothing: none is called {asked}{did_you_mean(asked, sorted(known[key]))}"
+                yield f"routes#{number}.match.{key}", what
 
 
 def _takes_everything(route: Route) -> bool:
