@@ -41,7 +41,7 @@ def _run() -> int:
     from typer import Abort, TyperException  # noqa: PLC0415 - as `app` is
 
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="budgetd", standalone_mode=False)  # else as it was started: `python -m ...`
         sys.stdout.flush()
     except Abort:  # Ctrl-C, or end of input, at a prompt
         print("\ngiven up; nothing is done", file=sys.stderr)
