@@ -174,6 +174,11 @@ def test_a_key_that_does_not_work_is_not_written(init: Init, tmp_path: Path) -> 
         ),
         pytest.param(["--provider", "cekura", "--key-env", "X", "--param", "x"], "--param: expected NAME=", id="no ="),
         pytest.param(
+            ["--provider", "cekura", "--key-env", "X", "--param", "x=1", "--param", "x=2"],
+            "--param: x is given twice",
+            id="a param twice",
+        ),
+        pytest.param(
             ["--provider", "cekura", "--key-env", "X", "--account", "a b"], "--account: a name has letters", id="a name"
         ),
         pytest.param(["--provider", "cekura", "--key-env", "X", "--account", "budgetd"], "budgetd is taken", id="ours"),
